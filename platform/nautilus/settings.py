@@ -1,0 +1,266 @@
+"""Every setting, read from the environment with a type and a reason.
+
+The defaults are the ones that are safe in production. `make run` and the tests set what a single
+machine needs (nautilus/local/environment.py). A value that is missing or malformed stops the start:
+the message names all of them at once, with what was expected.
+"""
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import dj_database_url
+from django.core.exceptions import ImproperlyConfigured
+from environs import Env, validate
+
+ROOT = Path(__file__).resolve().parents[2]
+
+env = Env(eager=False)
+
+
+def _postgresql_url(value: str) -> str:
+    if not value.startswith(("postgres://", "postgresql://")):
+        raise validate.ValidationError("expected postgresql://user:password@host:port/database")
+    return value
+
+
+def _redis_url(value: str) -> str:
+    if not value.startswith(("redis://", "rediss://")):
+        raise validate.ValidationError("expected redis://:password@host:port/number")
+    return value
+
+
+# --- What must be said: there is no default for these -------------------------------------------------
+SECRET_KEY = env.str("NAUTILUS_SECRET_KEY", validate=validate.Length(min=32))  # signs sessions
+DATABASE_URL = env.str("DATABASE_URL", validate=_postgresql_url)  # the truth
+REDIS_URL = env.str("REDIS_URL", validate=_redis_url)  # queues, topics, tickets
+
+# --- Who may reach us ---------------------------------------------------------------------------------
+DEBUG = env.bool("NAUTILUS_DEBUG", False)
+ALLOWED_HOSTS = env.list("NAUTILUS_ALLOWED_HOSTS", [])
+CSRF_TRUSTED_ORIGINS = env.list("NAUTILUS_TRUSTED_ORIGINS", [])
+HTTPS_ONLY = env.bool("NAUTILUS_HTTPS_ONLY", True)  # cookies only over TLS, HSTS, redirect
+BEHIND_TLS_PROXY = env.bool("NAUTILUS_BEHIND_TLS_PROXY", False)  # a proxy that sets X-Forwarded-Proto
+LOCAL_OPERATOR = env.bool("NAUTILUS_LOCAL_OPERATOR", False)  # set by `make run` alone; contract section 2
+
+# --- Where things are on this machine -----------------------------------------------------------------
+NAUTILUS_HOME = env.path("NAUTILUS_HOME", ROOT / ".nautilus")
+MATRIX_DIR = env.path("NAUTILUS_MATRIX_DIR", None)  # price matrices, mapped by the workers
+
+# --- Sizes and times ----------------------------------------------------------------------------------
+IMPORT_MAX_BYTES = env.int("NAUTILUS_IMPORT_MAX_BYTES", 64 * 2**20, validate=validate.Range(min=1024))
+TASK_TIME_LIMIT_SECONDS = env.int("NAUTILUS_TASK_TIME_LIMIT_SECONDS", 300, validate=validate.Range(min=5, max=3000))
+TASK_MAX_ATTEMPTS = env.int("NAUTILUS_TASK_MAX_ATTEMPTS", 3, validate=validate.Range(min=1, max=20))
+TASK_LEASE_SECONDS = env.int("NAUTILUS_TASK_LEASE_SECONDS", 10, validate=validate.Range(min=3, max=300))
+TASK_RESEND_AFTER_SECONDS = env.int("NAUTILUS_TASK_RESEND_AFTER_SECONDS", 5, validate=validate.Range(min=1, max=600))
+TASK_SWEEP_INTERVAL_SECONDS = env.int("NAUTILUS_TASK_SWEEP_INTERVAL_SECONDS", 5, validate=validate.Range(min=1, max=60))
+TOKEN_LIFETIME_HOURS = env.int("NAUTILUS_TOKEN_LIFETIME_HOURS", 24 * 30, validate=validate.Range(min=1))
+HTTP_THREADS = env.int("NAUTILUS_HTTP_THREADS", 8, validate=validate.Range(min=1, max=200))
+REDIS_TIMEOUT_SECONDS = env.float("NAUTILUS_REDIS_TIMEOUT_SECONDS", 2.0, validate=validate.Range(min=0.1))
+LOG_LEVEL = env.str("NAUTILUS_LOG_LEVEL", "INFO", validate=validate.OneOf(["DEBUG", "INFO", "WARNING", "ERROR"]))
+
+try:
+    env.seal()
+except Exception as error:  # environs names every variable that is wrong
+    raise ImproperlyConfigured(f"The environment is not right: {error}") from error
+
+NAUTILUS_HOME = Path(NAUTILUS_HOME).expanduser().resolve()
+MATRIX_DIR = Path(MATRIX_DIR) if MATRIX_DIR else NAUTILUS_HOME / "matrices"
+
+# --- Django -------------------------------------------------------------------------------------------
+INSTALLED_APPS = [
+    "unfold",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "channels",
+    "rest_framework",
+    "knox",
+    "django_filters",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "drf_standardized_errors",
+    "nautilus.api",
+    "apps.realtime",
+    "apps.tasks",
+    "apps.portfolios",
+    "apps.risk",
+    "apps.analytics",
+    "apps.operations",
+]
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "nautilus.api.paths.TrailingSlashMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+
+ROOT_URLCONF = "nautilus.urls"
+WSGI_APPLICATION = "nautilus.wsgi.application"
+ASGI_APPLICATION = "nautilus.asgi.application"
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+
+DATABASES: dict[str, Any] = {
+    # A connection a thread, kept and checked: cheaper than a pool for threads that live as long as the process,
+    # and nothing that could cross a worker's fork.
+    "default": dj_database_url.parse(DATABASE_URL, conn_max_age=600, conn_health_checks=True)
+}
+DATABASES["default"].setdefault("OPTIONS", {}).setdefault("connect_timeout", 5)
+
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator")
+]
+
+LANGUAGE_CODE = "en-us"
+TIME_ZONE = "UTC"
+USE_TZ = True
+STATIC_URL = "static/"
+STATIC_ROOT = NAUTILUS_HOME / "static"
+WHITENOISE_USE_FINDERS = True
+WHITENOISE_AUTOREFRESH = DEBUG
+
+SESSION_COOKIE_SECURE = HTTPS_ONLY
+CSRF_COOKIE_SECURE = HTTPS_ONLY
+SESSION_COOKIE_SAMESITE = "Lax"
+SECURE_SSL_REDIRECT = HTTPS_ONLY
+SECURE_REDIRECT_EXEMPT = [r"^health$"]  # a load balancer's probe speaks plain HTTP
+SECURE_HSTS_SECONDS = 31_536_000 if HTTPS_ONLY else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = HTTPS_ONLY
+SECURE_CONTENT_TYPE_NOSNIFF = True
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if BEHIND_TLS_PROXY else None
+X_FRAME_OPTIONS = "DENY"
+DATA_UPLOAD_MAX_MEMORY_SIZE = IMPORT_MAX_BYTES
+
+# --- The API: contract section 1 ----------------------------------------------------------------------
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "nautilus.api.authentication.BearerAuthentication",
+        "nautilus.api.authentication.AdminSessionAuthentication",
+        "nautilus.api.authentication.LocalOperatorAuthentication",
+    ],
+    "DEFAULT_PERMISSION_CLASSES": ["nautilus.api.access.Viewer"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_PAGINATION_CLASS": "nautilus.api.pages.Pages",
+    "DEFAULT_FILTER_BACKENDS": ["nautilus.api.pages.StrictFilters", "nautilus.api.pages.StrictOrdering"],
+    "DEFAULT_SCHEMA_CLASS": "drf_standardized_errors.openapi.AutoSchema",
+    "EXCEPTION_HANDLER": "nautilus.api.errors.exception_handler",
+    "COERCE_DECIMAL_TO_STRING": False,
+    "TEST_REQUEST_DEFAULT_FORMAT": "json",
+}
+
+DRF_STANDARDIZED_ERRORS = {"ENABLE_IN_DEBUG_FOR_UNHANDLED_EXCEPTIONS": True}
+
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Nautilus",
+    "DESCRIPTION": "Risk and analytics for trading portfolios.",
+    "VERSION": "1.0.0",
+    "OAS_VERSION": "3.1.0",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
+    "SERVE_AUTHENTICATION": [],
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "ENUM_NAME_OVERRIDES": {
+        "ValidationErrorEnum": "drf_standardized_errors.openapi_serializers.ValidationErrorEnum.choices",
+        "ClientErrorEnum": "drf_standardized_errors.openapi_serializers.ClientErrorEnum.choices",
+        "ServerErrorEnum": "drf_standardized_errors.openapi_serializers.ServerErrorEnum.choices",
+        "ErrorCode401Enum": "drf_standardized_errors.openapi_serializers.ErrorCode401Enum.choices",
+        "ErrorCode403Enum": "drf_standardized_errors.openapi_serializers.ErrorCode403Enum.choices",
+        "ErrorCode404Enum": "drf_standardized_errors.openapi_serializers.ErrorCode404Enum.choices",
+    },
+}
+
+REST_KNOX = {
+    "TOKEN_TTL": timedelta(hours=TOKEN_LIFETIME_HOURS),
+    "AUTH_HEADER_PREFIX": "Bearer",
+    "AUTO_REFRESH": False,
+}
+
+# --- Sockets: the layer carries control messages only, topics have their own path (design.md decision 2)
+CHANNEL_LAYERS = {
+    "default": {"BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer", "CONFIG": {"hosts": [REDIS_URL]}}
+}
+
+# --- Celery: design.md decision 5 ---------------------------------------------------------------------
+CELERY_BROKER_URL = REDIS_URL
+CELERY_RESULT_BACKEND = None
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_SERIALIZER = "json"
+CELERY_ACCEPT_CONTENT = ["json"]
+CELERY_TIMEZONE = "UTC"
+CELERY_TASK_ACKS_LATE = True
+CELERY_TASK_REJECT_ON_WORKER_LOST = True
+CELERY_TASK_TIME_LIMIT = TASK_TIME_LIMIT_SECONDS + 30
+CELERY_TASK_SOFT_TIME_LIMIT = TASK_TIME_LIMIT_SECONDS
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT = 10.0
+CELERY_WORKER_ENABLE_SOFT_SHUTDOWN_ON_IDLE = False
+CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = False  # the row's lease decides, not the broker
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_WORKER_SEND_TASK_EVENTS = True  # Flower
+CELERY_TASK_SEND_SENT_EVENT = False
+CELERY_TASK_CREATE_MISSING_QUEUES = False
+CELERY_TASK_DEFAULT_QUEUE = "maintenance_queue"
+CELERY_TASK_QUEUES = {name: {} for name in ("risk_queue", "analytics_queue", "strategy_queue", "maintenance_queue")}
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BROKER_CONNECTION_MAX_RETRIES = None
+CELERY_BROKER_TRANSPORT_OPTIONS = {
+    # Above the longest time limit, or a long task is delivered twice while it runs.
+    "visibility_timeout": CELERY_TASK_TIME_LIMIT + 300,
+    "socket_timeout": 30,
+    "socket_connect_timeout": REDIS_TIMEOUT_SECONDS,
+    "socket_keepalive": True,
+    "health_check_interval": 10,
+    "retry_on_timeout": True,
+}
+CELERY_BEAT_SCHEDULE = {
+    "tasks.sweep": {
+        "task": "tasks.sweep",
+        "schedule": TASK_SWEEP_INTERVAL_SECONDS,
+        # A sweep that waited longer than this is followed by a fresher one.
+        "options": {"expires": TASK_SWEEP_INTERVAL_SECONDS * 2, "queue": "maintenance_queue"},
+    },
+    "portfolios.refresh_histories": {
+        "task": "portfolios.refresh_histories",
+        "schedule": 60,
+        "options": {"expires": 60, "queue": "maintenance_queue"},
+    },
+}
+CELERY_BEAT_SCHEDULE_FILENAME = str(NAUTILUS_HOME / "celerybeat-schedule")
+
+# --- Logs ---------------------------------------------------------------------------------------------
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
+}
+
+# --- The admin ----------------------------------------------------------------------------------------
+UNFOLD = {"SITE_TITLE": "Nautilus", "SITE_HEADER": "Nautilus", "SITE_SUBHEADER": "Risk and analytics"}
