@@ -130,6 +130,8 @@ DATABASES: dict[str, Any] = {
 }
 DATABASES["default"].setdefault("OPTIONS", {}).setdefault("connect_timeout", 5)
 
+CACHES = {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL}}
+
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}
     for name in ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator")
@@ -170,6 +172,7 @@ REST_FRAMEWORK = {
     "DEFAULT_SCHEMA_CLASS": "drf_standardized_errors.openapi.AutoSchema",
     "EXCEPTION_HANDLER": "nautilus.api.errors.exception_handler",
     "COERCE_DECIMAL_TO_STRING": False,
+    "DEFAULT_THROTTLE_RATES": {"credentials": "20/min"},
     "TEST_REQUEST_DEFAULT_FORMAT": "json",
 }
 
@@ -226,6 +229,12 @@ CELERY_WORKER_SEND_TASK_EVENTS = True  # Flower
 CELERY_TASK_SEND_SENT_EVENT = False
 CELERY_TASK_CREATE_MISSING_QUEUES = False
 CELERY_TASK_DEFAULT_QUEUE = "maintenance_queue"
+CELERY_TASK_ROUTES = {
+    "risk.*": {"queue": "risk_queue"},
+    "calculate_portfolio_performance": {"queue": "analytics_queue"},
+    "market_data.*": {"queue": "analytics_queue"},
+    "strategy.*": {"queue": "strategy_queue"},
+}
 CELERY_TASK_QUEUES = {name: {} for name in ("risk_queue", "analytics_queue", "strategy_queue", "maintenance_queue")}
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_CONNECTION_MAX_RETRIES = None
@@ -249,6 +258,11 @@ CELERY_BEAT_SCHEDULE = {
         "task": "portfolios.refresh_histories",
         "schedule": 60,
         "options": {"expires": 60, "queue": "maintenance_queue"},
+    },
+    "maintenance.forget": {
+        "task": "maintenance.forget",
+        "schedule": 3600,
+        "options": {"expires": 3600, "queue": "maintenance_queue"},
     },
 }
 CELERY_BEAT_SCHEDULE_FILENAME = str(NAUTILUS_HOME / "celerybeat-schedule")

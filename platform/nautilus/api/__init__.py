@@ -1,0 +1,1 @@
+"""How the API behaves everywhere: errors, pages, access, strict input, idempotency."""

@@ -1,0 +1,10 @@
+from django.apps import AppConfig
+
+
+class ApiConfig(AppConfig):
+    name = "nautilus.api"
+    label = "api"
+    verbose_name = "API"
+
+    def ready(self) -> None:
+        from nautilus.api import schema  # noqa: F401, PLC0415 - registers itself with drf-spectacular

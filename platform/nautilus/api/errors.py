@@ -1,0 +1,119 @@
+"""Errors with a code, a detail and a remedy, in one shape for clients, tasks and the admin (contract section 1)."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from django.core.exceptions import PermissionDenied
+from django.db import InterfaceError, OperationalError
+from django.http import Http404, HttpRequest, JsonResponse
+from drf_standardized_errors.handler import ExceptionHandler
+from drf_standardized_errors.handler import exception_handler as exception_handler  # settings name it from here
+from redis.exceptions import RedisError
+from rest_framework import exceptions
+
+
+class DomainError(Exception):
+    """What a user can understand and mend. Subclasses set `code` and `status`; one class a meaning.
+
+    `detail` says what was wrong, with the value; `remedy` what would be right; `attr` the field at fault.
+    """
+
+    code = "invalid"
+    status = 400
+
+    def __init__(self, detail: str, remedy: str = "", attr: str | None = None) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.remedy = remedy
+        self.attr = attr
+
+    def as_dict(self) -> dict[str, str]:
+        return {"code": self.code, "detail": self.detail, "remedy": self.remedy}
+
+    @property
+    def sentence(self) -> str:
+        return " ".join(part for part in (self.detail, self.remedy) if part)
+
+
+class DomainErrors(DomainError):
+    """Several faults found in one input, each with its place."""
+
+    code = "invalid_input"
+
+    def __init__(self, errors: Sequence[DomainError], total: int | None = None) -> None:
+        self.errors = list(errors)
+        count = total or len(self.errors)
+        first = self.errors[0]
+        detail = first.detail if count == 1 else f"{count} faults; the first: {first.detail}"
+        super().__init__(detail, first.remedy)
+        if count == 1:
+            self.code = first.code
+
+    def as_dict(self) -> dict[str, Any]:  # type: ignore[override]
+        listed = [{**error.as_dict(), "attr": error.attr} for error in self.errors]
+        return {**super().as_dict(), "errors": listed}
+
+
+class NotFoundError(DomainError):
+    code = "not_found"
+    status = 404
+
+
+class ConflictError(DomainError):
+    code = "conflict"
+    status = 409
+
+
+class UnavailableError(DomainError):
+    """A store that is needed cannot be reached now."""
+
+    code = "service_unavailable"
+    status = 503
+
+
+def _as_api_exception(error: DomainError) -> exceptions.APIException:
+    if error.status == 400:
+        return exceptions.ValidationError(_validation_detail(error))
+    api_exception = exceptions.APIException(error.sentence, error.code)
+    api_exception.status_code = error.status
+    return api_exception
+
+
+def _validation_detail(error: DomainError) -> dict[str, list[exceptions.ErrorDetail]]:
+    detail: dict[str, list[exceptions.ErrorDetail]] = {}
+    for each in error.errors if isinstance(error, DomainErrors) else [error]:
+        key = each.attr or "non_field_errors"
+        detail.setdefault(key, []).append(exceptions.ErrorDetail(each.sentence, each.code))
+    return detail
+
+
+class Handler(ExceptionHandler):
+    def convert_known_exceptions(self, exc: Exception) -> Exception:
+        if isinstance(exc, DomainError):
+            return _as_api_exception(exc)
+        if isinstance(exc, RedisError):
+            return _as_api_exception(UnavailableError("Redis cannot be reached.", "Try again in some seconds."))
+        if isinstance(exc, (OperationalError, InterfaceError)):
+            return _as_api_exception(UnavailableError("The database cannot be reached.", "Try again in some seconds."))
+        if isinstance(exc, Http404) and exc.args:
+            return exceptions.NotFound(str(exc.args[0]))
+        if isinstance(exc, PermissionDenied) and exc.args:
+            return exceptions.PermissionDenied(str(exc.args[0]))
+        return super().convert_known_exceptions(exc)
+
+
+def _json_error(status: int, code: str, detail: str) -> JsonResponse:
+    kind = "server_error" if status >= 500 else "client_error"
+    return JsonResponse({"type": kind, "errors": [{"code": code, "detail": detail, "attr": None}]}, status=status)
+
+
+def page_not_found(request: HttpRequest, exception: Exception) -> JsonResponse:
+    return _json_error(404, "not_found", f"There is nothing at {request.path}. GET /api/docs lists what there is.")
+
+
+def bad_request(request: HttpRequest, exception: Exception) -> JsonResponse:
+    return _json_error(400, "bad_request", f"The request could not be read: {exception or type(exception).__name__}")
+
+
+def server_error(request: HttpRequest) -> JsonResponse:
+    return _json_error(500, "error", "Server Error (500)")
