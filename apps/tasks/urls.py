@@ -1,3 +1,9 @@
-from django.urls import URLPattern
+from django.urls import path
 
-urlpatterns: list[URLPattern] = []
+from apps.tasks.api import RetryView, TasksView, TaskView
+
+urlpatterns = [
+    path("tasks", TasksView.as_view()),
+    path("tasks/<uuid:task_id>", TaskView.as_view()),
+    path("tasks/<uuid:task_id>/retry", RetryView.as_view()),
+]

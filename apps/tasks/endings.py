@@ -1,0 +1,52 @@
+"""How a task ends: by one compare-and-set, together with what it stored and with those that share it."""
+
+from collections.abc import Callable
+from typing import Any
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models import F
+from django.utils import timezone
+
+from apps.tasks.events import publish_tasks_after_commit
+from apps.tasks.models import Task
+
+
+def end_task(
+    task_id: UUID,
+    status: Task.Status,
+    *,
+    attempt: int,
+    result: dict[str, Any] | None = None,
+    error: dict[str, Any] | None = None,
+    store: Callable[[], None] | None = None,
+) -> bool:
+    """Ends the task, if this attempt still has it; `store` writes in the same transaction.
+
+    Returns whether it was ended: False leaves everything as it was.
+    """
+    ending = {"status": status, "result": result, "error": error, "finished_at": timezone.now()}
+    with transaction.atomic():
+        mine = Task.objects.filter(pk=task_id, status=Task.Status.PROCESSING, attempts=attempt)
+        if not mine.update(**ending, **_progress_at_end(status), lease_expires_at=None):
+            return False
+        if store:
+            store()
+        ended = [Task.objects.get(pk=task_id), *_end_followers(task_id, ending)]
+        publish_tasks_after_commit(ended)
+    return True
+
+
+def _progress_at_end(status: Task.Status) -> dict[str, Any]:
+    if status != Task.Status.SUCCEEDED:
+        return {"progress_eta_seconds": None}
+    return {"progress_done": F("progress_total"), "progress_eta_seconds": 0.0}
+
+
+def _end_followers(task_id: UUID, ending: dict[str, Any]) -> list[Task]:
+    followers = Task.objects.filter(coalesced_with=task_id, status=Task.Status.PROCESSING)
+    ids = list(followers.values_list("pk", flat=True))
+    if not ids:
+        return []
+    Task.objects.filter(pk__in=ids).update(**ending)
+    return list(Task.objects.filter(pk__in=ids))

@@ -1,0 +1,146 @@
+"""What happens to a task inside a worker: taken by compare-and-set, held by a lease, ended once."""
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+from billiard.exceptions import SoftTimeLimitExceeded
+from celery import Task as CeleryTask
+from django.conf import settings
+from django.db import InterfaceError, OperationalError
+from django.db.models import F, Q
+from django.db.models.functions import Coalesce
+from django.utils import timezone
+from redis.exceptions import RedisError
+
+from apps.realtime.topics import publish_after_commit
+from apps.tasks.endings import end_task
+from apps.tasks.errors import InternalError, JobStoppedError, TimeLimitError
+from apps.tasks.events import publish_tasks
+from apps.tasks.leases import Lease
+from apps.tasks.models import Task
+from nautilus.api.errors import DomainError
+
+logger = logging.getLogger(__name__)
+
+PROGRESS_INTERVAL_SECONDS = 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a job came to: its result for the task's row, what to store beside it, and what to publish."""
+
+    result: dict[str, Any]
+    store: Callable[[], None] | None = None
+    events: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+
+
+class Job:
+    """One attempt at a task, as the function that computes sees it."""
+
+    def __init__(self, task: Task) -> None:
+        self.task = task
+        self.attempt = task.attempts
+        self._started = self._last_report = time.monotonic()
+
+    def progress(self, done: int, total: int, message: str = "") -> None:
+        """Says how far the work is; cheap to call often. Raises JobStoppedError where the task was taken away."""
+        now = time.monotonic()
+        if now - self._last_report < PROGRESS_INTERVAL_SECONDS:
+            return
+        self._last_report = now
+        eta = (now - self._started) / done * (total - done) if done else None
+        self._write(done, total, message[:200], eta)
+
+    def _write(self, done: int, total: int, message: str, eta: float | None) -> None:
+        progress = {
+            "progress_done": done,
+            "progress_total": total,
+            "progress_message": message,
+            "progress_eta_seconds": eta,
+        }
+        mine = Task.objects.filter(pk=self.task.pk, status=Task.Status.PROCESSING, attempts=self.attempt)
+        if not mine.update(**progress):
+            raise JobStoppedError
+        followers = Task.objects.filter(coalesced_with=self.task.pk, status=Task.Status.PROCESSING)
+        followers.update(**progress)
+        publish_tasks(Task.objects.filter(Q(pk=self.task.pk) | Q(coalesced_with=self.task.pk)))
+
+
+class JobTask(CeleryTask):
+    """The base of every Celery task that works on a task row; its function takes the Job, its message only the id."""
+
+    abstract = True
+    typing = False  # the message carries an id, the function takes a Job
+
+    def __call__(self, task_id: str) -> None:
+        job = take(task_id, self.request.hostname or "")
+        if job is not None:
+            execute(job, self.run)
+
+
+def take(task_id: str, worker: str) -> Job | None:
+    """The row for this worker, or None where another has it, it has ended, or it was tried too often."""
+    now = timezone.now()
+    free = Q(lease_expires_at=None) | Q(lease_expires_at__lt=now)
+    mine = Task.objects.filter(free, pk=task_id, status=Task.Status.PROCESSING, coalesced_with=None)
+    taken = mine.filter(attempts__lt=settings.TASK_MAX_ATTEMPTS).update(
+        attempts=F("attempts") + 1,
+        started_at=Coalesce(F("started_at"), now),
+        worker=worker,
+        lease_expires_at=now + timedelta(seconds=settings.TASK_LEASE_SECONDS),
+    )
+    if not taken:
+        logger.info("task %s is not free: its message is dropped", task_id)
+        return None
+    task = Task.objects.get(pk=task_id)
+    Task.objects.filter(coalesced_with=task_id, started_at=None).update(started_at=task.started_at)
+    publish_tasks([task])
+    return Job(task)
+
+
+def execute(job: Job, function: Callable[[Job], Outcome]) -> None:
+    """Runs the function and ends the task, whatever happens short of the process dying."""
+    try:
+        with Lease(job.task.pk, job.attempt):
+            outcome = function(job)
+        _succeed(job, outcome)
+    except JobStoppedError:
+        logger.info("task %s: attempt %d was stopped, the task was cancelled or taken over", job.task.pk, job.attempt)
+    except (OperationalError, InterfaceError, RedisError):
+        # The store went away under the job. The lease runs out and the sweep sends the task again.
+        logger.warning("task %s: attempt %d lost a store", job.task.pk, job.attempt, exc_info=True)
+    except Exception as error:
+        _fail(job, as_domain_error(error, job))
+
+
+def _succeed(job: Job, outcome: Outcome) -> None:
+    def store_and_announce() -> None:
+        if outcome.store:
+            outcome.store()
+        for topic, data in outcome.events:
+            publish_after_commit(topic, data)
+
+    end_task(
+        job.task.pk, Task.Status.SUCCEEDED, attempt=job.attempt, result=outcome.result, store=store_and_announce
+    )
+
+
+def as_domain_error(error: Exception, job: Job) -> DomainError:
+    if isinstance(error, DomainError):
+        return error
+    if isinstance(error, SoftTimeLimitExceeded):
+        limit = settings.TASK_TIME_LIMIT_SECONDS
+        return TimeLimitError(f"The task ran longer than {limit} s.", "Ask for less at once, or raise the limit.")
+    logger.error("task %s (%s) failed", job.task.pk, job.task.kind, exc_info=error)
+    return InternalError(
+        f"{type(error).__name__} while computing; this is a fault of the platform.",
+        f"Retry the task; if it fails again, look for {job.task.pk} in the worker's log.",
+    )
+
+
+def _fail(job: Job, error: DomainError) -> None:
+    end_task(job.task.pk, Task.Status.FAILED, attempt=job.attempt, error=error.as_dict())

@@ -1,0 +1,51 @@
+"""Starts a real PostgreSQL and a real Valkey for the tests, before Django's settings are read.
+
+Loaded by `-p tests.plugin` in pyproject.toml. Where DATABASE_URL and REDIS_URL are set, those servers are used.
+"""
+
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Generator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(ROOT), str(ROOT / "platform")]
+
+_cleanup = ExitStack()
+
+SETTINGS = {
+    "NAUTILUS_SECRET_KEY": "only-for-tests-only-for-tests-only-for-tests",
+    "NAUTILUS_ALLOWED_HOSTS": "testserver,localhost,127.0.0.1",
+    "NAUTILUS_HTTPS_ONLY": "0",
+    "NAUTILUS_LOCAL_OPERATOR": "0",
+    "NAUTILUS_TASK_LEASE_SECONDS": "3",
+    "NAUTILUS_TASK_RESEND_AFTER_SECONDS": "1",
+}
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_load_initial_conftests(early_config: Any, parser: Any, args: list[str]) -> Generator[None, Any, Any]:
+    home = Path(tempfile.mkdtemp(prefix="nautilus-tests-"))
+    _cleanup.callback(shutil.rmtree, home, ignore_errors=True)
+    os.environ.update(SETTINGS, NAUTILUS_HOME=str(home))
+    if "DATABASE_URL" not in os.environ or "REDIS_URL" not in os.environ:
+        _start_servers(home)
+    return (yield)
+
+
+def _start_servers(home: Path) -> None:
+    from nautilus.local.servers import running_servers
+
+    servers = _cleanup.enter_context(running_servers(home / "servers", fsync=False))
+    os.environ["DATABASE_URL"] = servers.database_url
+    os.environ["REDIS_URL"] = servers.redis_url
+
+
+def pytest_unconfigure() -> None:
+    _cleanup.close()
