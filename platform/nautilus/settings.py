@@ -246,6 +246,12 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
     "socket_keepalive": True,
     "health_check_interval": 10,
     "retry_on_timeout": True,
+    # How long a publisher tries to connect: the request that submits must not wait for Redis to come back, and need
+    # not, because the sweep sends what could not be sent. (Workers and beat have their own retries, without end.)
+    "max_retries": 1,
+    "interval_start": 0,
+    "interval_step": 0.1,
+    "interval_max": 0.1,
 }
 CELERY_BEAT_SCHEDULE = {
     "tasks.sweep": {

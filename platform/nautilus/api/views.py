@@ -1,9 +1,11 @@
 """The base of every API view, and the endpoints about credentials."""
 
+import json
 from functools import partial
 from typing import Any
 
 from django.contrib.auth import authenticate
+from django.core.serializers.json import DjangoJSONEncoder
 from drf_spectacular.utils import extend_schema, inline_serializer
 from knox.models import AuthToken
 from rest_framework import serializers
@@ -47,6 +49,10 @@ class ApiView(GenericAPIView):
         serializer = self.get_serializer(data=request.data)
         serializer.is_valid(raise_exception=True)
         return serializer.validated_data
+
+    def validated_json(self, request: Request) -> dict[str, Any]:
+        """The validated input as plain JSON values, defaults filled in: what a task keeps as its inputs."""
+        return json.loads(json.dumps(self.validated(request), cls=DjangoJSONEncoder))
 
 
 class CredentialsSerializer(StrictSerializer):

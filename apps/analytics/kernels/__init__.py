@@ -1,0 +1,1 @@
+"""Performance mathematics: one returns series in, figures out. No Django, no I/O, no clock; float64."""

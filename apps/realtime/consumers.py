@@ -1,0 +1,162 @@
+"""The sockets: they know the protocol and who asks; what a topic carries they do not know (contract section 9)."""
+
+import logging
+from typing import Any, ClassVar
+
+from channels.db import database_sync_to_async
+from channels.generic.websocket import AsyncWebsocketConsumer
+
+from apps.realtime import protocol
+from apps.realtime.access import may_subscribe
+from apps.realtime.hub import Hub, HubUnavailableError, hub_of_this_process
+from apps.realtime.outbox import Outbox
+from apps.realtime.protocol import ListTopics, Ping, ProtocolError, Subscribe, Unsubscribe
+from apps.realtime.subscriptions import PatternSubscription, Subscription, TopicSubscription
+from apps.realtime.topics import BadTopicError, check_subscription, is_pattern
+
+# Close codes, beside those of RFC 6455. A browser sees a code only after the handshake, so refusals accept first.
+UNAUTHENTICATED, FORBIDDEN, UNKNOWN_PATH, TOO_SLOW = 4401, 4403, 4404, 4008
+POLICY_VIOLATION, TRY_AGAIN_LATER = 1008, 1013
+MAX_BAD_FRAMES_IN_A_ROW = 50
+
+logger = logging.getLogger(__name__)
+
+
+class TopicConsumer(AsyncWebsocketConsumer):
+    """`/ws`: any topic. A route with a `topic` template subscribes by itself."""
+
+    # No layer channel per socket: that is a Redis subscription each, and a handshake that fails while Redis is away.
+    # What concerns all sockets of a process (restart, close) goes through its hub.
+    channel_layer_alias: ClassVar[str] = "none"
+    topic: str = ""
+    since: int | None = None
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.subscriptions: dict[str, Subscription] = {}
+        self.bad_frames = 0
+
+    @classmethod
+    def for_topic(cls, topic: str, since: int | None = None) -> Any:
+        """A route's consumer that subscribes to `topic`, whose {names} come from the path."""
+        kind: type[TopicConsumer] = type(cls.__name__, (cls,), {"topic": topic, "since": since})
+        return kind.as_asgi()
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        self.outbox = Outbox(self._write, self._close_as_too_slow)
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            await self._leave()
+
+    async def connect(self) -> None:
+        self.hub: Hub = hub_of_this_process()
+        await self.accept()
+        if self.topic:
+            await self._subscribe_by_path()
+
+    async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+        try:
+            request = protocol.parse_request(text_data)
+            await self._follow(request)
+        except ProtocolError as problem:
+            await self._refuse(problem)
+        else:
+            self.bad_frames = 0
+
+    # --- What a client may say ------------------------------------------------------------------------
+    async def _follow(self, request: protocol.Request) -> None:
+        match request:
+            case Ping(request_id):
+                self.outbox.put(protocol.pong(request_id))
+            case ListTopics(request_id):
+                self.outbox.put(protocol.subscriptions(self.subscriptions, request_id))
+            case Unsubscribe():
+                await self._unsubscribe(request)
+            case Subscribe():
+                await self._subscribe(request)
+
+    async def _subscribe(self, request: Subscribe) -> None:
+        await self._check(request)
+        subscription = self._new_subscription(request.topic)
+        self.subscriptions[request.topic] = subscription
+        try:
+            await self.hub.subscribe(subscription, request)
+        except HubUnavailableError as error:
+            del self.subscriptions[request.topic]
+            detail = f"'{request.topic}' cannot be followed now, as Redis does not answer; try again in a few seconds."
+            raise ProtocolError("unavailable", detail, request.request_id) from error
+
+    async def _check(self, request: Subscribe) -> None:
+        topic, request_id = request.topic, request.request_id
+        if topic in self.subscriptions:
+            detail = f"'{topic}' is subscribed to already; unsubscribe first to start anew."
+            raise ProtocolError("already_subscribed", detail, request_id)
+        if not await self._may_subscribe(topic):
+            # The same words whether it exists or not: who may not see a topic does not learn of it.
+            raise ProtocolError("not_found", f"There is no topic '{topic}' that you may read.", request_id)
+
+    async def _may_subscribe(self, topic: str) -> bool:
+        try:
+            return await database_sync_to_async(may_subscribe)(self.scope["user"], topic)
+        except Exception:  # a rule that fails, or a database that is away, opens nothing
+            logger.exception("The access rule of '%s' failed; the topic is refused", topic)
+            return False
+
+    def _new_subscription(self, topic: str) -> Subscription:
+        if is_pattern(topic):
+            return PatternSubscription(topic, self.outbox, self.subscriptions)
+        return TopicSubscription(topic, self.outbox)
+
+    async def _unsubscribe(self, request: Unsubscribe) -> None:
+        subscription = self.subscriptions.pop(request.topic, None)
+        if subscription is None:
+            detail = (
+                f"'{request.topic}' is not subscribed to; expected one of {', '.join(self.subscriptions) or 'none'}."
+            )
+            raise ProtocolError("not_subscribed", detail, request.request_id)
+        await self.hub.unsubscribe(subscription)
+        self.outbox.put(protocol.unsubscribed(request.topic, request.request_id))
+
+    async def _refuse(self, problem: ProtocolError) -> None:
+        self.outbox.put(protocol.error(problem))
+        self.bad_frames += 1
+        if self.bad_frames >= MAX_BAD_FRAMES_IN_A_ROW:
+            await self.outbox.flush()
+            await self.close(POLICY_VIOLATION, f"{self.bad_frames} bad frames in a row")
+
+    # --- What the path says ---------------------------------------------------------------------------
+    async def _subscribe_by_path(self) -> None:
+        try:
+            topic = check_subscription(self.topic.format(**self.scope["url_route"]["kwargs"]))
+            await self._subscribe(Subscribe(topic, None if is_pattern(topic) else self.since))
+        except BadTopicError as error:
+            await self.close(FORBIDDEN, str(error)[:120])
+        except ProtocolError as problem:
+            code = TRY_AGAIN_LATER if problem.code == "unavailable" else FORBIDDEN
+            await self.close(code, problem.detail[:120])
+
+    # --- The end --------------------------------------------------------------------------------------
+    async def _write(self, text: str) -> None:
+        await self.send(text_data=text)
+
+    async def _close_as_too_slow(self) -> None:
+        await self.close(TOO_SLOW, "too many messages wait; come back with since")
+
+    async def _leave(self) -> None:
+        self.outbox.close()
+        while self.subscriptions:
+            _, subscription = self.subscriptions.popitem()
+            await self.hub.unsubscribe(subscription)
+
+
+async def unknown_path(scope: Any, receive: Any, send: Any) -> None:
+    """A path without a socket: said with a code, as a browser sees nothing of a refused handshake."""
+    await close_with(UNKNOWN_PATH, "no such socket; see docs/asyncapi.yaml", receive, send)
+
+
+async def close_with(code: int, reason: str, receive: Any, send: Any) -> None:
+    """Accepts a socket and closes it."""
+    await receive()
+    await send({"type": "websocket.accept"})
+    await send({"type": "websocket.close", "code": code, "reason": reason})

@@ -1,0 +1,376 @@
+"""The hub against a Valkey that is stopped, killed off from, and wiped."""
+
+import asyncio
+import json
+import os
+import signal
+import time
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
+
+import pytest
+from redis import Redis
+
+from apps.realtime import hub as hub_module
+from apps.realtime import topics
+from apps.realtime.hub import Hub, HubUnavailableError
+from apps.realtime.outbox import MAX_WAITING, Outbox
+from apps.realtime.protocol import Subscribe
+from apps.realtime.subscriptions import PatternSubscription, Subscription, TopicSubscription
+from apps.realtime.tests.conftest import OwnValkey
+from apps.realtime.topics import stream_key
+
+
+class Ear:
+    """A socket without the socket: takes the frames."""
+
+    def __init__(self, hub: Hub) -> None:
+        self.hub = hub
+        self.frames: list[dict[str, Any]] = []
+        self.outbox = Outbox(self._take, self._take_overflow)
+        self.overflowed = False
+        self.subscriptions: dict[str, Subscription] = {}
+
+    async def _take(self, text: str) -> None:
+        self.frames.append(json.loads(text))
+
+    async def _take_overflow(self) -> None:
+        self.overflowed = True
+
+    async def subscribe(self, topic: str, since: int | None = None, epoch: str | None = None) -> dict[str, Any]:
+        pattern = topic.endswith("*")
+        kind = PatternSubscription(topic, self.outbox, self.subscriptions) if pattern else None
+        self.subscriptions[topic] = kind or TopicSubscription(topic, self.outbox)
+        before = len(self.frames)
+        await self.hub.subscribe(self.subscriptions[topic], Subscribe(topic, since, epoch))
+        await self.until(lambda: len(self.frames) > before)
+        return self.frames[before]
+
+    async def unsubscribe(self, topic: str) -> None:
+        await self.hub.unsubscribe(self.subscriptions.pop(topic))
+
+    @property
+    def seqs(self) -> list[int]:
+        return [frame["seq"] for frame in self.frames if frame["type"] == "message"]
+
+    @property
+    def losses(self) -> list[dict[str, Any]]:
+        return [frame for frame in self.frames if frame["type"] == "subscribed" and not frame["recovered"]]
+
+    async def until(self, is_so: Callable[[], bool], seconds: float = 15) -> None:
+        deadline = time.monotonic() + seconds
+        while not is_so():
+            assert time.monotonic() < deadline, f"still waiting; last frames: {self.frames[-5:]}"
+            await asyncio.sleep(0.01)
+
+
+def run(valkey: OwnValkey, story: Callable[[Hub], Coroutine[Any, Any, None]]) -> None:
+    async def told() -> None:
+        hub = Hub(valkey.url)
+        try:
+            await story(hub)
+        finally:
+            await hub.close()
+
+    asyncio.run(told())
+
+
+def in_thread(call: Callable[..., Any], *arguments: Any, **options: Any) -> Awaitable[Any]:
+    return asyncio.to_thread(call, *arguments, **options)
+
+
+def publish(valkey: OwnValkey, topic: str, count: int = 1, client: Redis | None = None) -> None:
+    for n in range(count):
+        topics.publish(topic, {"n": n}, client=client or valkey.client)
+
+
+def test_every_listener_gets_every_message_once_and_in_order(valkey: OwnValkey, topic: str) -> None:
+    async def story(hub: Hub) -> None:
+        ears = [Ear(hub) for _ in range(20)]
+        for ear in ears:
+            answer = await ear.subscribe(topic)
+            assert (answer["type"], answer["seq"], answer["recovered"]) == ("subscribed", 0, True)
+        await in_thread(publish, valkey, topic, 50)
+        for ear in ears:
+            await ear.until(lambda ear=ear: len(ear.seqs) == 50)
+            assert ear.seqs == list(range(1, 51))
+
+    run(valkey, story)
+
+
+def test_since_brings_back_exactly_what_was_missed(valkey: OwnValkey, topic: str) -> None:
+    async def story(hub: Hub) -> None:
+        first = Ear(hub)
+        epoch = (await first.subscribe(topic))["epoch"]
+        await in_thread(publish, valkey, topic, 10)
+        back = Ear(hub)
+        answer = await back.subscribe(topic, since=4, epoch=epoch)
+        assert (answer["recovered"], answer["seq"], answer["epoch"]) == (True, 10, epoch)
+        await in_thread(publish, valkey, topic)
+        await back.until(lambda: len(back.seqs) == 7)
+        assert back.seqs == [5, 6, 7, 8, 9, 10, 11]
+
+    run(valkey, story)
+
+
+@pytest.mark.parametrize(("since", "epoch"), [(3, "another"), (11, None), (2, None)])
+def test_since_that_cannot_be_answered_is_told_and_goes_on_live(
+    valkey: OwnValkey, topic: str, since: int, epoch: str | None
+) -> None:
+    async def story(hub: Hub) -> None:
+        await in_thread(publish, valkey, topic, 10)
+        valkey.client.xtrim(stream_key(topic), maxlen=5, approximate=False)
+        ear = Ear(hub)
+        answer = await ear.subscribe(topic, since=since, epoch=epoch)
+        assert (answer["recovered"], answer["seq"]) == (False, 10)
+        await in_thread(publish, valkey, topic)
+        await ear.until(lambda: bool(ear.seqs))
+        assert ear.seqs == [11]
+
+    run(valkey, story)
+
+
+def test_since_at_the_last_message_is_recovered_also_when_the_stream_has_expired(valkey: OwnValkey, topic: str) -> None:
+    async def story(hub: Hub) -> None:
+        await in_thread(publish, valkey, topic, 3)
+        valkey.client.delete(stream_key(topic))
+        assert (await Ear(hub).subscribe(topic, since=3))["recovered"] is True
+        assert (await Ear(hub).subscribe(topic, since=2))["recovered"] is False
+
+    run(valkey, story)
+
+
+def test_no_gap_and_no_double_while_publishing_during_subscribe(valkey: OwnValkey, topic: str) -> None:
+    def publish_steadily() -> None:
+        with Redis.from_url(valkey.url, decode_responses=True) as client:
+            for _ in range(150):
+                publish(valkey, topic, 20, client)
+                time.sleep(0.01)
+
+    async def come_and_go(ear: Ear) -> None:
+        assert (await ear.subscribe(topic, since=0))["recovered"] is True
+        # The last one leaving races with the next one coming.
+        left = ear.subscriptions[topic]
+        await ear.unsubscribe(topic)
+        assert isinstance(left, TopicSubscription)
+        await ear.subscribe(topic, since=left.seq)
+
+    async def story(hub: Hub) -> None:
+        publishing = [asyncio.ensure_future(in_thread(publish_steadily)) for _ in range(2)]
+        ears = [Ear(hub) for _ in range(30)]
+        for ear in ears[:10]:
+            await come_and_go(ear)
+        await asyncio.gather(*(come_and_go(ear) for ear in ears[10:]))
+        await asyncio.gather(*publishing)
+        for ear in ears:
+            await ear.until(lambda ear=ear: ear.seqs[-1:] == [6_000])
+            assert ear.seqs == list(range(1, 6_001))
+
+    run(valkey, story)
+
+
+def test_long_history_is_replayed_without_overflowing_the_outbox(valkey: OwnValkey, topic: str) -> None:
+    async def story(hub: Hub) -> None:
+        count = 3 * MAX_WAITING
+        await in_thread(publish, valkey, topic, count)
+        ear = Ear(hub)
+        await ear.subscribe(topic, since=0)
+        await ear.until(lambda: len(ear.seqs) == count)
+        assert ear.seqs == list(range(1, count + 1))
+        assert not ear.overflowed
+
+    run(valkey, story)
+
+
+def test_outage_of_redis_loses_nothing_that_is_in_the_stream(valkey: OwnValkey, topic: str) -> None:
+    async def story(hub: Hub) -> None:
+        ears = [Ear(hub) for _ in range(5)]
+        for ear in ears:
+            await ear.subscribe(topic)
+        for round_ in range(1, 4):
+            await in_thread(valkey.stop)
+            assert topics.publish(topic, {"lost": True}, client=valkey.client) is None
+            await in_thread(valkey.start)
+            await in_thread(publish, valkey, topic, 100)  # before the hub is back
+            for ear in ears:
+                await ear.until(lambda ear=ear, round_=round_: len(ear.seqs) == 100 * round_)
+        for ear in ears:
+            assert ear.seqs == list(range(1, 301))
+            assert ear.losses == []
+
+    run(valkey, story)
+
+
+def test_killed_connections_lose_nothing_while_publishing(valkey: OwnValkey, topic: str) -> None:
+    async def story(hub: Hub) -> None:
+        ears = [Ear(hub) for _ in range(5)]
+        for ear in ears:
+            await ear.subscribe(topic)
+        publishing = asyncio.ensure_future(in_thread(publish, valkey, topic, 3_000))
+        while not publishing.done():
+            await asyncio.sleep(0.2)
+            valkey.client.client_kill_filter(_type="pubsub")
+        await publishing
+        for ear in ears:
+            await ear.until(lambda ear=ear: len(ear.seqs) >= 3_000)
+            assert ear.seqs == list(range(1, 3_001))
+            assert ear.losses == []
+
+    run(valkey, story)
+
+
+def test_wiped_redis_is_told_as_a_new_epoch_and_goes_on(valkey: OwnValkey, topic: str) -> None:
+    async def story(hub: Hub) -> None:
+        ear = Ear(hub)
+        old = (await ear.subscribe(topic))["epoch"]
+        await in_thread(publish, valkey, topic, 5)
+        await ear.until(lambda: len(ear.seqs) == 5)
+        valkey.client.flushdb()
+        await in_thread(publish, valkey, topic, 3)
+        await ear.until(lambda: len(ear.seqs) == 8)
+        assert ear.seqs == [1, 2, 3, 4, 5, 1, 2, 3]
+        [told] = ear.losses
+        assert told["epoch"] != old
+        assert told["seq"] == 0
+        assert ear.frames.index(told) == 6  # before the first message of the new epoch
+        back = await Ear(hub).subscribe(topic, since=5, epoch=old)
+        assert (back["recovered"], back["epoch"], back["seq"]) == (False, told["epoch"], 3)
+        blind = await Ear(hub).subscribe(topic, since=2, epoch=old)
+        assert blind["recovered"] is False
+
+    run(valkey, story)
+
+
+def test_wiped_and_restarted_redis_is_told_without_waiting_for_a_message(valkey: OwnValkey, topic: str) -> None:
+    async def story(hub: Hub) -> None:
+        ear = Ear(hub)
+        await ear.subscribe(topic)
+        await in_thread(publish, valkey, topic, 2)
+        await ear.until(lambda: len(ear.seqs) == 2)
+        valkey.client.flushdb()
+        await in_thread(valkey.stop)
+        await in_thread(valkey.start)
+        await ear.until(lambda: bool(ear.losses))
+        assert ear.losses[0]["seq"] == 0
+
+    run(valkey, story)
+
+
+def test_redis_that_does_not_answer_is_said_in_time(
+    valkey: OwnValkey, topic: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hub_module, "PATIENCE_SECONDS", 0.5)
+
+    async def story(hub: Hub) -> None:
+        await in_thread(valkey.stop)
+        ear = Ear(hub)
+        with pytest.raises(HubUnavailableError):
+            await ear.subscribe(topic)
+        await in_thread(valkey.start)
+        await asyncio.sleep(1)
+        assert (await ear.subscribe(topic))["recovered"] is True
+
+    run(valkey, story)
+
+
+def test_hub_holds_a_redis_subscription_only_while_somebody_listens(valkey: OwnValkey, topic: str) -> None:
+    def subscribers() -> int:
+        return dict(valkey.client.pubsub_numsub(topic))[topic]
+
+    async def story(hub: Hub) -> None:
+        one, two = Ear(hub), Ear(hub)
+        await one.subscribe(topic)
+        await two.subscribe(topic)
+        assert subscribers() == 1
+        await one.unsubscribe(topic)
+        assert subscribers() == 1
+        await two.unsubscribe(topic)
+        await one.until(lambda: subscribers() == 0)
+
+    run(valkey, story)
+
+
+def test_pattern_takes_all_topics_that_begin_so_and_nothing_else(valkey: OwnValkey, topic: str) -> None:
+    async def story(hub: Hub) -> None:
+        ear = Ear(hub)
+        answer = await ear.subscribe(f"{topic}[?:*")
+        assert (answer["seq"], answer["epoch"], answer["recovered"]) == (None, None, True)
+        for name in (f"{topic}[?:a", f"{topic}[?:b", f"{topic}x:c", f"{topic}[?:a"):
+            await in_thread(publish, valkey, name)
+        await ear.until(lambda: len(ear.seqs) == 3)
+        told = [(frame["topic"][-1], frame["seq"]) for frame in ear.frames[1:]]
+        assert told == [("a", 1), ("b", 1), ("a", 2)]
+
+    run(valkey, story)
+
+
+def test_pattern_of_a_word_does_not_reach_topics_with_a_prefix(valkey: OwnValkey, topic: str) -> None:
+    async def story(hub: Hub) -> None:
+        ear = Ear(hub)
+        await ear.subscribe(f"{topic}*")
+        await in_thread(publish, valkey, f"{topic}:secret")
+        await in_thread(publish, valkey, f"{topic}-open")
+        await ear.until(lambda: len(ear.seqs) == 1)
+        assert ear.frames[-1]["topic"] == f"{topic}-open"
+
+    run(valkey, story)
+
+
+def test_topic_under_its_own_name_and_a_pattern_comes_once(valkey: OwnValkey, topic: str) -> None:
+    async def story(hub: Hub) -> None:
+        ear = Ear(hub)
+        await ear.subscribe(f"{topic}:*")
+        await ear.subscribe(f"{topic}:a")
+        await in_thread(publish, valkey, f"{topic}:a", 3)
+        await in_thread(publish, valkey, f"{topic}:b")
+        await ear.until(lambda: len(ear.seqs) == 4)
+        assert ear.seqs == [1, 2, 3, 1]
+
+    run(valkey, story)
+
+
+def test_foreign_bytes_on_a_channel_do_not_stop_the_hub(valkey: OwnValkey, topic: str) -> None:
+    async def story(hub: Hub) -> None:
+        ear = Ear(hub)
+        await ear.subscribe(topic)
+        for foreign in (b"\xff\xfe", b"{}", b"", b'{"type":"message","topic":"x","seq":"1"}'):
+            valkey.client.publish(topic, foreign)
+        await in_thread(publish, valkey, topic)
+        await ear.until(lambda: ear.seqs == [1])
+        assert ear.losses == []
+
+    run(valkey, story)
+
+
+def test_reader_that_does_not_read_is_given_up_and_holds_up_nobody(valkey: OwnValkey, topic: str) -> None:
+    async def story(hub: Hub) -> None:
+        stuck, ear = Ear(hub), Ear(hub)
+        await stuck.subscribe(topic)
+        await ear.subscribe(topic)
+        stuck.outbox._write = lambda text: asyncio.Event().wait()  # type: ignore[assignment, return-value]
+        await in_thread(publish, valkey, topic, MAX_WAITING + 5)
+        await ear.until(lambda: len(ear.seqs) == MAX_WAITING + 5)
+        await stuck.until(lambda: stuck.overflowed)
+
+    run(valkey, story)
+
+
+def test_quiet_connection_is_asked_whether_it_lives(
+    valkey: OwnValkey, topic: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hub_module, "IDLE_SECONDS", 0.1)
+
+    async def story(hub: Hub) -> None:
+        ear = Ear(hub)
+        await ear.subscribe(topic)
+        link = hub._link
+        await asyncio.sleep(0.6)
+        assert hub._link is link is not None
+        pid = valkey.pid
+        os.kill(pid, signal.SIGSTOP)
+        await ear.until(lambda: hub._link is not link)
+        os.kill(pid, signal.SIGCONT)
+        await in_thread(publish, valkey, topic)
+        await ear.until(lambda: ear.seqs == [1])
+
+    run(valkey, story)

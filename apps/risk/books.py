@@ -1,0 +1,143 @@
+"""The book whose risk is asked for: what was held, at which prices, with which returns behind it."""
+
+import math
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+
+from apps.portfolios.kernels.valuation import simple_returns
+from apps.portfolios.matrix import PriceMatrix
+from apps.portfolios.models import CashFlow, Instrument, Portfolio, Position, Trade
+from apps.risk.errors import AsOfError, CurrencyMismatchError, InsufficientHistoryError, NoPositionsError
+from apps.risk.methods import PricedBook
+
+
+@dataclass(frozen=True, slots=True)
+class Book:
+    """Quantities and cash as the ledger has them, exact; the currency is the portfolio's."""
+
+    portfolio_id: str
+    currency: str
+    ledger_version: int
+    cash: Decimal
+    quantities: tuple[tuple[str, Decimal], ...]
+
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        return tuple(symbol for symbol, _ in self.quantities)
+
+
+def current_book(portfolio_id: str) -> Book:
+    """What is held now. One statement reads it, so that no booking falls between positions and cash."""
+    columns = ("instrument_id", "quantity", "portfolio__cash", "portfolio__ledger_version", "instrument__currency")
+    rows = Position.objects.filter(portfolio_id=portfolio_id).order_by("instrument_id").values_list(*columns)
+    portfolio = Portfolio.objects.get(pk=portfolio_id)
+    _refuse_other_currencies(portfolio, {row[0]: row[4] for row in rows})
+    if not rows:
+        raise _no_positions(portfolio_id, "now")
+    quantities = tuple((symbol, quantity) for symbol, quantity, *_ in rows)
+    return Book(portfolio_id, portfolio.base_currency, rows[0][3], rows[0][2], quantities)
+
+
+def book_at(portfolio_id: str, as_of: date) -> Book:
+    """What was held at a day's close, from the ledger as it is known now."""
+    portfolio = Portfolio.objects.get(pk=portfolio_id)
+    known = {"portfolio_id": portfolio_id, "ledger_version__lte": portfolio.ledger_version}
+    held: dict[str, Decimal] = {}
+    cash = portfolio.initial_cash
+    for symbol, quantity, price in Trade.objects.filter(**known, traded_at__date__lte=as_of).values_list(
+        "instrument_id", "quantity", "price"
+    ):
+        held[symbol] = held.get(symbol, Decimal(0)) + quantity
+        cash -= quantity * price
+    cash += sum(CashFlow.objects.filter(**known, date__lte=as_of).values_list("amount", flat=True), Decimal(0))
+    quantities = tuple(sorted((symbol, quantity) for symbol, quantity in held.items() if quantity))
+    if not quantities:
+        raise _no_positions(portfolio_id, f"at the close of {as_of}")
+    currencies = Instrument.objects.filter(pk__in=[symbol for symbol, _ in quantities])
+    _refuse_other_currencies(portfolio, dict(currencies.values_list("symbol", "currency")))
+    return Book(portfolio_id, portfolio.base_currency, portfolio.ledger_version, cash, quantities)
+
+
+def _no_positions(portfolio_id: str, when: str) -> NoPositionsError:
+    return NoPositionsError(
+        f"{portfolio_id} holds no position {when}; a book of cash alone has no market risk to measure.",
+        "Book a trade first, or ask for a date on which it held something.",
+    )
+
+
+def _refuse_other_currencies(portfolio: Portfolio, currencies: dict[str, str]) -> None:
+    others = sorted(f"{symbol} ({code})" for symbol, code in currencies.items() if code != portfolio.base_currency)
+    if others:
+        raise CurrencyMismatchError(
+            f"{portfolio.id} is kept in {portfolio.base_currency}, but holds {', '.join(others)}.",
+            "Hold instruments of the portfolio's currency only: there are no exchange rates yet.",
+        )
+
+
+def latest_common_date(symbols: tuple[str, ...], matrix: PriceMatrix) -> date:
+    """The latest day on which every one of the symbols has a price."""
+    priced = np.isfinite(_prices(symbols, matrix)).all(axis=1)
+    if not priced.any():
+        raise InsufficientHistoryError(
+            f"There is no day on which all of {', '.join(symbols)} have a price.",
+            "Import prices for: " + ", ".join(_without_prices(symbols, matrix) or symbols) + ".",
+        )
+    return matrix.dates[np.flatnonzero(priced)[-1]].item()
+
+
+def price_book(book: Book, as_of: date, window_days: int, matrix: PriceMatrix) -> PricedBook:
+    """The book at the close of `as_of`, with the `window_days` returns up to and including it."""
+    row = _row_of(as_of, matrix)
+    prices = _prices(book.symbols, matrix)[max(0, row - window_days) : row + 1]
+    _refuse_short_history(book.symbols, prices, window_days)
+    values = np.array([float(quantity) for _, quantity in book.quantities]) * prices[-1]
+    return PricedBook(
+        symbols=book.symbols,
+        values=values,
+        returns=simple_returns(prices),
+        dates=matrix.dates[row - window_days + 1 : row + 1],
+        total=math.fsum([float(book.cash), *values.tolist()]),
+    )
+
+
+def _row_of(as_of: date, matrix: PriceMatrix) -> int:
+    row = int(np.searchsorted(matrix.dates, np.datetime64(as_of)))
+    if row == len(matrix.dates) or matrix.dates[row] != np.datetime64(as_of):
+        span = f"{matrix.dates[0]} to {matrix.dates[-1]}" if len(matrix.dates) else "none"
+        raise AsOfError(
+            f"There are no prices of {as_of}.", f"Ask for a trading day with prices ({span}).", attr="as_of"
+        )
+    return row
+
+
+def _prices(symbols: tuple[str, ...], matrix: PriceMatrix) -> Any:
+    """(days, symbols); a symbol that never had a price is a column of NaN."""
+    columns = {symbol: column for column, symbol in enumerate(matrix.symbols)}
+    prices = np.full((len(matrix.dates), len(symbols)), np.nan)
+    for position, symbol in enumerate(symbols):
+        if symbol in columns:
+            prices[:, position] = matrix.prices[:, columns[symbol]]
+    return prices
+
+
+def _without_prices(symbols: tuple[str, ...], matrix: PriceMatrix) -> list[str]:
+    return [symbol for symbol in symbols if symbol not in set(matrix.symbols)]
+
+
+def _refuse_short_history(symbols: tuple[str, ...], prices: Any, window_days: int) -> None:
+    missing = np.isnan(prices)
+    # The returns in a row that end on the last day: as many as there are priced days behind it without a gap.
+    have = np.where(missing.any(axis=0), missing[::-1].argmax(axis=0), len(prices)) - 1
+    short = {symbol: max(int(count), 0) for symbol, count in zip(symbols, have, strict=True) if count < window_days}
+    if short:
+        raise InsufficientHistoryError(
+            f"A window of {window_days} returns was asked for; "
+            + ", ".join(f"{symbol} has {count}" for symbol, count in short.items())
+            + ".",
+            f"Ask for window_days of {min(short.values())} or less, or import older prices.",
+            attr="window_days",
+        )

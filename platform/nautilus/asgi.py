@@ -1,0 +1,26 @@
+"""One address: HTTP by Django as WSGI in threads, sockets by Channels (design.md, decision 1)."""
+# ruff: noqa: E402 - Django is set up before anything that needs its models
+
+import os
+
+import django
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "nautilus.settings")
+django.setup()
+
+from typing import Any
+
+from a2wsgi import WSGIMiddleware
+from channels.routing import ProtocolTypeRouter, URLRouter
+from django.conf import settings
+
+from apps.realtime.authentication import SocketAuthentication
+from apps.realtime.routing import websocket_urlpatterns
+from apps.tasks.waiting import LongPoll
+from nautilus.wsgi import application as django_over_wsgi
+
+over_wsgi: Any = django_over_wsgi  # its types are narrower than WSGI's
+http: Any = WSGIMiddleware(over_wsgi, workers=settings.HTTP_THREADS)
+http = LongPoll(http)  # waits for a task's end outside of the threads
+
+application = ProtocolTypeRouter({"http": http, "websocket": SocketAuthentication(URLRouter(websocket_urlpatterns))})

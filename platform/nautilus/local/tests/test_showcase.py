@@ -1,0 +1,76 @@
+import io
+import threading
+from collections.abc import Iterator
+from http.server import ThreadingHTTPServer
+
+import pytest
+from rich.console import Console
+
+from nautilus.local.showcase import show_sample_jobs
+from nautilus.local.tests.small_platform import Api
+
+
+@pytest.fixture
+def console() -> Console:
+    """As in a CI log: no terminal."""
+    return Console(file=io.StringIO(), width=116)
+
+
+@pytest.fixture
+def serve() -> Iterator:
+    servers = []
+
+    def start(*portfolios: str) -> str:
+        handler = type("OneTestsApi", (Api,), {"portfolios": portfolios, "tasks": {}})
+        servers.append(ThreadingHTTPServer(("127.0.0.1", 0), handler))
+        threading.Thread(target=servers[-1].serve_forever, args=(0.01,)).start()
+        return f"http://127.0.0.1:{servers[-1].server_port}"
+
+    yield start
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+def printed(console: Console) -> str:
+    return console.file.getvalue()
+
+
+def test_figures_stand_in_full_where_the_output_is_no_terminal(serve, console):
+    assert show_sample_jobs(serve("PORTFOLIO_001"), console) == 0
+
+    (row,) = [line for line in printed(console).splitlines() if line.startswith("PORTFOLIO_001 ") and "," in line]
+    figures = ["3,631,775.22", "6,833.52", "97,010.09", "118,440.60", "183.12%", "13.90%", "0.81", "-31.49%"]
+    assert row.split()[1:-1] == figures
+
+
+def test_every_page_of_portfolios_is_shown(serve, console):
+    assert show_sample_jobs(serve("PORTFOLIO_001", "PORTFOLIO_002", "PORTFOLIO_003"), console) == 0
+
+    assert all(f"PORTFOLIO_00{n}" in printed(console) for n in (1, 2, 3))
+
+
+def test_failed_job_makes_it_fail_and_says_why_and_what_to_do(serve, console):
+    assert show_sample_jobs(serve("PORTFOLIO_BAD", "PORTFOLIO_001"), console) == 1
+
+    assert "PORTFOLIO_BAD risk (risk-PORTFOLIO_BAD) failed: insufficient_history" in printed(console)
+    assert "AAPL has 3 returns, 500 are needed. Import prices." in printed(console)
+    assert "97,010.09" in printed(console)
+
+
+def test_job_that_does_not_end_makes_it_fail_after_the_time_allowed(serve, console):
+    assert show_sample_jobs(serve("PORTFOLIO_SLOW"), console, timeout_seconds=0.5) == 1
+
+    assert "PORTFOLIO_SLOW risk (risk-PORTFOLIO_SLOW) did not end" in printed(console)
+
+
+def test_proxy_of_the_environment_is_not_asked(serve, console, monkeypatch):
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+
+    assert show_sample_jobs(serve("PORTFOLIO_001"), console) == 0
+
+
+def test_server_that_does_not_answer_is_said_in_one_line(console):
+    assert show_sample_jobs("http://127.0.0.1:9", console) == 1
+
+    assert "The sample jobs could not be run" in printed(console)

@@ -1,0 +1,22 @@
+"""What beat asks for: no task rows, nothing a client waits for."""
+
+from celery import shared_task
+
+from apps.portfolios import histories
+from apps.tasks import dispatch
+from nautilus.api import idempotency
+
+
+@shared_task(name="tasks.sweep")
+def sweep() -> dict[str, int]:
+    return dispatch.sweep()
+
+
+@shared_task(name="portfolios.refresh_histories")
+def refresh_histories() -> int:
+    return histories.refresh_histories()
+
+
+@shared_task(name="maintenance.forget")
+def forget() -> int:
+    return idempotency.forget_old_answers()
