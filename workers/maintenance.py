@@ -2,9 +2,9 @@
 
 from celery import shared_task
 
-from apps.portfolios import histories
+from apps.portfolios import histories, price_import
 from apps.tasks import dispatch
-from nautilus.api import idempotency
+from nautilus.api import authentication, idempotency
 
 
 @shared_task(name="tasks.sweep")
@@ -18,5 +18,10 @@ def refresh_histories() -> int:
 
 
 @shared_task(name="maintenance.forget")
-def forget() -> int:
-    return idempotency.forget_old_answers()
+def forget() -> dict[str, int]:
+    """Deletes what nobody will ask for any more."""
+    return {
+        "answers": idempotency.forget_old_answers(),
+        "uploads": price_import.forget_uploads(),
+        "tokens": authentication.forget_expired_tokens(),
+    }

@@ -37,6 +37,7 @@ class LatestPerformanceView(ApiView):
         metric = latest_performance(portfolio)
         if metric is None:
             raise NotFoundError(
-                f"No performance of {portfolio_id} is stored.", "POST /api/v1/sprint3/analytics/performance computes it."
+                f"No performance of {portfolio_id} is stored.",
+                "POST /api/v1/sprint3/analytics/performance computes it.",
             )
         return Response({**metric.result, "calculated_at": metric.timestamp, "task_id": metric.task_id})

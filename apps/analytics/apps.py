@@ -4,3 +4,10 @@ from django.apps import AppConfig
 class AnalyticsConfig(AppConfig):
     name = "apps.analytics"
     verbose_name = "Analytics"
+
+    def ready(self) -> None:
+        from apps.analytics.performance import KIND
+        from apps.portfolios.access import check_trader_of
+        from apps.tasks.kinds import register_kind
+
+        register_kind(KIND, check_trader_of)

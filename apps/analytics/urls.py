@@ -1,3 +1,8 @@
-from django.urls import URLPattern
+from django.urls import path
 
-urlpatterns: list[URLPattern] = []
+from apps.analytics.api import LatestPerformanceView, PerformanceView
+
+urlpatterns = [
+    path("analytics/performance", PerformanceView.as_view()),
+    path("analytics/performance/<str:portfolio_id>", LatestPerformanceView.as_view()),
+]

@@ -4,3 +4,13 @@ from django.apps import AppConfig
 class PortfoliosConfig(AppConfig):
     name = "apps.portfolios"
     verbose_name = "Portfolios and market data"
+
+    def ready(self) -> None:
+        # Models are ready only now.
+        from apps.portfolios.access import check_may_import_prices, may_read_portfolio
+        from apps.realtime.access import register_topic
+        from apps.tasks.kinds import register_kind
+
+        for prefix in ("portfolio:updates:", "analytics:updates:", "risk:alerts:"):
+            register_topic(prefix, may_read_portfolio)
+        register_kind("market_data.import", check_may_import_prices)

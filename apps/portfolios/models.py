@@ -173,12 +173,10 @@ class DailyPrice(models.Model):
     close = models.FloatField()
 
     class Meta:
-        ordering = ["instrument", "-date", "-version"]
+        ordering = ["instrument_id", "-date", "-version_id"]
         constraints = [
             models.UniqueConstraint(fields=["instrument", "date", "version"], name="daily_price_is_one_row"),
-            models.CheckConstraint(
-                condition=Q(close__gt=0, close__lte=float(LARGEST)), name="daily_price_is_positive"
-            ),
+            models.CheckConstraint(condition=Q(close__gt=0, close__lte=float(LARGEST)), name="daily_price_is_positive"),
         ]
 
     def __str__(self) -> str:

@@ -27,7 +27,7 @@ from nautilus.api.tickets import redeem_ticket
 logger = logging.getLogger(__name__)
 
 
-class Refusal(Exception):  # noqa: N818 - an answer, not a mistake
+class Refusal(Exception):
     def __init__(self, code: int, reason: str) -> None:
         super().__init__(reason)
         self.code = code

@@ -18,7 +18,7 @@ from apps.tasks.models import Task
 from apps.tasks.submission import submit_task
 
 KIND = "risk.analyze"
-_NO_PERCENTAGE = "the portfolio is worth {total:.2f}: a percentage of it means nothing, so var_pct and the like are null"
+_NO_PERCENTAGE = "the portfolio is worth {total:.2f}: a percentage of that means nothing, so those are null"
 
 
 def submit_analysis(portfolio: Portfolio, parameters: dict[str, Any], user: Any) -> Task:

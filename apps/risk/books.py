@@ -11,6 +11,7 @@ import numpy as np
 from apps.portfolios.kernels.valuation import simple_returns
 from apps.portfolios.matrix import PriceMatrix
 from apps.portfolios.models import CashFlow, Instrument, Portfolio, Position, Trade
+from apps.portfolios.trade_rows import booked_cost
 from apps.risk.errors import AsOfError, CurrencyMismatchError, InsufficientHistoryError, NoPositionsError
 from apps.risk.methods import PricedBook
 
@@ -52,7 +53,7 @@ def book_at(portfolio_id: str, as_of: date) -> Book:
         "instrument_id", "quantity", "price"
     ):
         held[symbol] = held.get(symbol, Decimal(0)) + quantity
-        cash -= quantity * price
+        cash -= booked_cost(quantity, price)
     cash += sum(CashFlow.objects.filter(**known, date__lte=as_of).values_list("amount", flat=True), Decimal(0))
     quantities = tuple(sorted((symbol, quantity) for symbol, quantity in held.items() if quantity))
     if not quantities:

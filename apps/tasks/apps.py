@@ -9,13 +9,13 @@ class TasksConfig(AppConfig):
     verbose_name = "Tasks"
 
     def ready(self) -> None:
-        from apps.realtime.access import register_topic  # noqa: PLC0415 - models are ready only now
+        from apps.realtime.access import register_topic
 
         register_topic("tasks:", _may_follow)
 
 
 def _may_follow(user: Any, task_id: str) -> bool:
-    from apps.tasks.queries import visible_tasks  # noqa: PLC0415 - models are ready only now
+    from apps.tasks.queries import visible_tasks
 
     try:
         return visible_tasks(user).filter(pk=UUID(task_id)).exists()

@@ -11,6 +11,9 @@ from django.utils import timezone
 from apps.tasks.events import publish_tasks_after_commit
 from apps.tasks.models import Task
 
+# Writes beside the task; what it returns is added to the result.
+Store = Callable[[], dict[str, Any] | None]
+
 
 def end_task(
     task_id: UUID,
@@ -19,7 +22,7 @@ def end_task(
     attempt: int,
     result: dict[str, Any] | None = None,
     error: dict[str, Any] | None = None,
-    store: Callable[[], None] | None = None,
+    store: Store | None = None,
 ) -> bool:
     """Ends the task, if this attempt still has it; `store` writes in the same transaction.
 
@@ -30,8 +33,9 @@ def end_task(
         mine = Task.objects.filter(pk=task_id, status=Task.Status.PROCESSING, attempts=attempt)
         if not mine.update(**ending, **_progress_at_end(status), lease_expires_at=None):
             return False
-        if store:
-            store()
+        if store and (added := store()):
+            ending["result"] = {**(result or {}), **added}
+            Task.objects.filter(pk=task_id).update(result=ending["result"])
         ended = [Task.objects.get(pk=task_id), *_end_followers(task_id, ending)]
         publish_tasks_after_commit(ended)
     return True

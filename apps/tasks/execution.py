@@ -17,7 +17,7 @@ from django.utils import timezone
 from redis.exceptions import RedisError
 
 from apps.realtime.topics import publish_after_commit
-from apps.tasks.endings import end_task
+from apps.tasks.endings import Store, end_task
 from apps.tasks.errors import InternalError, JobStoppedError, TimeLimitError
 from apps.tasks.events import publish_tasks
 from apps.tasks.leases import Lease
@@ -31,10 +31,13 @@ PROGRESS_INTERVAL_SECONDS = 0.25
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a job came to: its result for the task's row, what to store beside it, and what to publish."""
+    """What a job came to: its result for the task's row, what to store beside it, and what to publish.
+
+    `store` writes in the transaction that ends the task; what is known only then, it returns for the result.
+    """
 
     result: dict[str, Any]
-    store: Callable[[], None] | None = None
+    store: Store | None = None
     events: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
 
 
@@ -97,7 +100,7 @@ def take(task_id: str, worker: str) -> Job | None:
         logger.info("task %s is not free: its message is dropped", task_id)
         return None
     task = Task.objects.get(pk=task_id)
-    Task.objects.filter(coalesced_with=task_id, started_at=None).update(started_at=task.started_at)
+    Task.objects.filter(coalesced_with=task.pk, started_at=None).update(started_at=task.started_at)
     publish_tasks([task])
     return Job(task)
 
@@ -118,15 +121,13 @@ def execute(job: Job, function: Callable[[Job], Outcome]) -> None:
 
 
 def _succeed(job: Job, outcome: Outcome) -> None:
-    def store_and_announce() -> None:
-        if outcome.store:
-            outcome.store()
+    def store_and_announce() -> dict[str, Any] | None:
+        added = outcome.store() if outcome.store else None
         for topic, data in outcome.events:
             publish_after_commit(topic, data)
+        return added
 
-    end_task(
-        job.task.pk, Task.Status.SUCCEEDED, attempt=job.attempt, result=outcome.result, store=store_and_announce
-    )
+    end_task(job.task.pk, Task.Status.SUCCEEDED, attempt=job.attempt, result=outcome.result, store=store_and_announce)
 
 
 def as_domain_error(error: Exception, job: Job) -> DomainError:

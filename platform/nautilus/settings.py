@@ -37,8 +37,8 @@ REDIS_URL = env.str("REDIS_URL", validate=_redis_url)  # queues, topics, tickets
 
 # --- Who may reach us ---------------------------------------------------------------------------------
 DEBUG = env.bool("NAUTILUS_DEBUG", False)
-ALLOWED_HOSTS = env.list("NAUTILUS_ALLOWED_HOSTS", [])
-CSRF_TRUSTED_ORIGINS = env.list("NAUTILUS_TRUSTED_ORIGINS", [])
+ALLOWED_HOSTS: list[str] = env.list("NAUTILUS_ALLOWED_HOSTS", [])
+CSRF_TRUSTED_ORIGINS: list[str] = env.list("NAUTILUS_TRUSTED_ORIGINS", [])
 HTTPS_ONLY = env.bool("NAUTILUS_HTTPS_ONLY", True)  # cookies only over TLS, HSTS, redirect
 BEHIND_TLS_PROXY = env.bool("NAUTILUS_BEHIND_TLS_PROXY", False)  # a proxy that sets X-Forwarded-Proto
 LOCAL_OPERATOR = env.bool("NAUTILUS_LOCAL_OPERATOR", False)  # set by `make run` alone; contract section 2
@@ -170,13 +170,16 @@ REST_FRAMEWORK = {
     "DEFAULT_PAGINATION_CLASS": "nautilus.api.pages.Pages",
     "DEFAULT_FILTER_BACKENDS": ["nautilus.api.pages.StrictFilters", "nautilus.api.pages.StrictOrdering"],
     "DEFAULT_SCHEMA_CLASS": "drf_standardized_errors.openapi.AutoSchema",
-    "EXCEPTION_HANDLER": "nautilus.api.errors.exception_handler",
+    "EXCEPTION_HANDLER": "drf_standardized_errors.handler.exception_handler",
     "COERCE_DECIMAL_TO_STRING": False,
     "DEFAULT_THROTTLE_RATES": {"credentials": "20/min"},
     "TEST_REQUEST_DEFAULT_FORMAT": "json",
 }
 
-DRF_STANDARDIZED_ERRORS = {"ENABLE_IN_DEBUG_FOR_UNHANDLED_EXCEPTIONS": True}
+DRF_STANDARDIZED_ERRORS = {
+    "EXCEPTION_HANDLER_CLASS": "nautilus.api.errors.Handler",
+    "ENABLE_IN_DEBUG_FOR_UNHANDLED_EXCEPTIONS": True,
+}
 
 SPECTACULAR_SETTINGS = {
     "TITLE": "Nautilus",
@@ -186,6 +189,7 @@ SPECTACULAR_SETTINGS = {
     "SERVE_INCLUDE_SCHEMA": False,
     "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
     "SERVE_AUTHENTICATION": [],
+    "POSTPROCESSING_HOOKS": ["drf_standardized_errors.openapi_hooks.postprocess_schema_enums"],
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "ENUM_NAME_OVERRIDES": {
@@ -235,7 +239,9 @@ CELERY_TASK_ROUTES = {
     "market_data.*": {"queue": "analytics_queue"},
     "strategy.*": {"queue": "strategy_queue"},
 }
-CELERY_TASK_QUEUES = {name: {} for name in ("risk_queue", "analytics_queue", "strategy_queue", "maintenance_queue")}
+CELERY_TASK_QUEUES: dict[str, Any] = {
+    name: {} for name in ("risk_queue", "analytics_queue", "strategy_queue", "maintenance_queue")
+}
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_CONNECTION_MAX_RETRIES = None
 CELERY_BROKER_TRANSPORT_OPTIONS = {

@@ -2,36 +2,59 @@
 
 import django.db.models.deletion
 import django.utils.timezone
-import nautilus.database
 from django.db import migrations, models
+
+import nautilus.database
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('portfolios', '0002_append_only'),
-        ('tasks', '0001_initial'),
+        ("portfolios", "0002_append_only"),
+        ("tasks", "0001_initial"),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='AnalyticsMetric',
+            name="AnalyticsMetric",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('timestamp', models.DateTimeField(default=django.utils.timezone.now)),
-                ('start_date', models.DateField()),
-                ('end_date', models.DateField()),
-                ('result', models.JSONField()),
-                ('portfolio', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='analytics_metrics', to='portfolios.portfolio')),
-                ('snapshot', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='portfolios.snapshot')),
-                ('task', models.OneToOneField(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to='tasks.task')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("timestamp", models.DateTimeField(default=django.utils.timezone.now)),
+                ("start_date", models.DateField()),
+                ("end_date", models.DateField()),
+                ("result", models.JSONField()),
+                (
+                    "portfolio",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="analytics_metrics",
+                        to="portfolios.portfolio",
+                    ),
+                ),
+                (
+                    "snapshot",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to="portfolios.snapshot"
+                    ),
+                ),
+                (
+                    "task",
+                    models.OneToOneField(
+                        null=True, on_delete=django.db.models.deletion.SET_NULL, related_name="+", to="tasks.task"
+                    ),
+                ),
             ],
             options={
-                'db_table': 'analytics_metrics',
-                'ordering': ['-timestamp', '-id'],
-                'indexes': [nautilus.database.LongNamedIndex(models.F('portfolio'), models.OrderBy(models.F('timestamp'), descending=True), name='idx_analytics_portfolio_timestamp')],
+                "db_table": "analytics_metrics",
+                "ordering": ["-timestamp", "-id"],
+                "indexes": [
+                    nautilus.database.LongNamedIndex(
+                        models.F("portfolio"),
+                        models.OrderBy(models.F("timestamp"), descending=True),
+                        name="idx_analytics_portfolio_timestamp",
+                    )
+                ],
             },
         ),
     ]

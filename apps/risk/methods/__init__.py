@@ -4,7 +4,7 @@ A method is a function `(book: PricedBook, parameters: dict) -> Estimate`. To ad
 its test and its line in docs/.
 """
 
+from apps.risk.methods import historical
 from apps.risk.methods.registry import METHODS, Estimate, PricedBook, Scenario, method
-from apps.risk.methods import historical  # noqa: I001 - registers itself, which needs the registry first
 
 __all__ = ["METHODS", "Estimate", "PricedBook", "Scenario", "historical", "method"]

@@ -6,40 +6,62 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('portfolios', '0001_initial'),
-        ('tasks', '0001_initial'),
+        ("portfolios", "0001_initial"),
+        ("tasks", "0001_initial"),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='RiskMetric',
+            name="RiskMetric",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('timestamp', models.DateTimeField(default=django.utils.timezone.now)),
-                ('as_of', models.DateField()),
-                ('method', models.CharField(max_length=32)),
-                ('confidence', models.FloatField()),
-                ('horizon_days', models.IntegerField()),
-                ('observations', models.IntegerField()),
-                ('currency', models.CharField(max_length=3)),
-                ('portfolio_value', models.FloatField()),
-                ('var', models.FloatField()),
-                ('var_pct', models.FloatField(null=True)),
-                ('expected_shortfall', models.FloatField()),
-                ('expected_shortfall_pct', models.FloatField(null=True)),
-                ('volatility_annual', models.FloatField(null=True)),
-                ('portfolio', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='risk_metrics', to='portfolios.portfolio')),
-                ('snapshot', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='portfolios.snapshot')),
-                ('task', models.OneToOneField(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to='tasks.task')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("timestamp", models.DateTimeField(default=django.utils.timezone.now)),
+                ("as_of", models.DateField()),
+                ("method", models.CharField(max_length=32)),
+                ("confidence", models.FloatField()),
+                ("horizon_days", models.IntegerField()),
+                ("observations", models.IntegerField()),
+                ("currency", models.CharField(max_length=3)),
+                ("portfolio_value", models.FloatField()),
+                ("var", models.FloatField()),
+                ("var_pct", models.FloatField(null=True)),
+                ("expected_shortfall", models.FloatField()),
+                ("expected_shortfall_pct", models.FloatField(null=True)),
+                ("volatility_annual", models.FloatField(null=True)),
+                (
+                    "portfolio",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="risk_metrics",
+                        to="portfolios.portfolio",
+                    ),
+                ),
+                (
+                    "snapshot",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to="portfolios.snapshot"
+                    ),
+                ),
+                (
+                    "task",
+                    models.OneToOneField(
+                        null=True, on_delete=django.db.models.deletion.SET_NULL, related_name="+", to="tasks.task"
+                    ),
+                ),
             ],
             options={
-                'db_table': 'risk_metrics',
-                'ordering': ['-timestamp', '-id'],
-                'indexes': [models.Index(models.F('portfolio'), models.OrderBy(models.F('timestamp'), descending=True), name='idx_portfolio_risk_timestamp')],
+                "db_table": "risk_metrics",
+                "ordering": ["-timestamp", "-id"],
+                "indexes": [
+                    models.Index(
+                        models.F("portfolio"),
+                        models.OrderBy(models.F("timestamp"), descending=True),
+                        name="idx_portfolio_risk_timestamp",
+                    )
+                ],
             },
         ),
     ]

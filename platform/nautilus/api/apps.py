@@ -7,4 +7,4 @@ class ApiConfig(AppConfig):
     verbose_name = "API"
 
     def ready(self) -> None:
-        from nautilus.api import schema  # noqa: F401, PLC0415 - registers itself with drf-spectacular
+        from nautilus.api import schema  # noqa: F401 - registers itself with drf-spectacular

@@ -10,6 +10,7 @@ from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group
 from django.utils import timezone
 from knox.auth import TokenAuthentication
+from knox.models import AuthToken
 from rest_framework.authentication import BaseAuthentication, SessionAuthentication
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.request import Request
@@ -26,11 +27,13 @@ class BearerAuthentication(TokenAuthentication):
         answer = super().authenticate(request)
         if answer is None and request.headers.get("Authorization"):
             scheme = request.headers["Authorization"].split(" ")[0][:20]
-            raise AuthenticationFailed(f"'{scheme}' credentials are not taken; expected 'Authorization: Bearer <token>'.")
+            raise AuthenticationFailed(
+                f"'{scheme}' credentials are not taken; expected 'Authorization: Bearer <token>'."
+            )
         return answer
 
     def _cleanup_token(self, auth_token: Any) -> bool:
-        # Knox looks through all of the user's tokens here, on every request; expired ones go in a nightly task.
+        # Knox looks through all of the user's tokens here, on every request; forget_expired_tokens does it hourly.
         return auth_token.expiry is not None and auth_token.expiry < timezone.now()
 
 
@@ -82,3 +85,7 @@ def user_of_token(token: str) -> Any | None:
         return BearerAuthentication().authenticate_credentials(token.encode())[0]
     except AuthenticationFailed:
         return None
+
+
+def forget_expired_tokens() -> int:
+    return AuthToken.objects.filter(expiry__lt=timezone.now()).delete()[0]

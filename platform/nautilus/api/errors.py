@@ -7,7 +7,6 @@ from django.core.exceptions import PermissionDenied
 from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, JsonResponse
 from drf_standardized_errors.handler import ExceptionHandler
-from drf_standardized_errors.handler import exception_handler as exception_handler  # settings name it from here
 from redis.exceptions import RedisError
 from rest_framework import exceptions
 
@@ -49,7 +48,7 @@ class DomainErrors(DomainError):
         if count == 1:
             self.code = first.code
 
-    def as_dict(self) -> dict[str, Any]:  # type: ignore[override]
+    def as_dict(self) -> dict[str, Any]:
         listed = [{**error.as_dict(), "attr": error.attr} for error in self.errors]
         return {**super().as_dict(), "errors": listed}
 

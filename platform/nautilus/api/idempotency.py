@@ -35,10 +35,9 @@ def answer_once(request: Request, key: str, handler: Callable[..., Response], *a
     if not 1 <= len(key) <= 200:
         raise KeyInvalidError(f"Idempotency-Key has {len(key)} characters.", "Send 1 to 200, such as a UUID.")
     fingerprint = _fingerprint(request)
+    owner: Any = request.user
     with transaction.atomic():
-        row, is_new = IdempotentAnswer.objects.get_or_create(
-            user=request.user, key=key, defaults={"fingerprint": fingerprint}
-        )
+        row, is_new = IdempotentAnswer.objects.get_or_create(user=owner, key=key, defaults={"fingerprint": fingerprint})
         if not is_new and row.created_at > timezone.now() - KEPT_FOR:
             return _same_answer(row, fingerprint)
         response = handler(request, *args, **kwargs)

@@ -45,7 +45,7 @@ class StrictFilters(DjangoFilterBackend):
 
 
 class StrictOrdering(OrderingFilter):
-    def remove_invalid_fields(self, queryset: QuerySet, fields: list[str], view: APIView, request: Request) -> Any:
+    def remove_invalid_fields(self, queryset: QuerySet, fields: Iterable[str], view: APIView, request: Request) -> Any:
         valid = [name for name, _ in self.get_valid_fields(queryset, view, {"request": request})]
         for field in fields:
             if field.lstrip("-") not in valid:

@@ -1,8 +1,8 @@
-"""How the credentials look in the OpenAPI document."""
+"""How our credentials and fields look in the OpenAPI document."""
 
 from typing import Any
 
-from drf_spectacular.extensions import OpenApiAuthenticationExtension
+from drf_spectacular.extensions import OpenApiAuthenticationExtension, OpenApiSerializerFieldExtension
 
 
 class BearerScheme(OpenApiAuthenticationExtension):
@@ -32,3 +32,10 @@ class LocalOperatorScheme(OpenApiAuthenticationExtension):
             "name": "Host",
             "description": "Under `make run` only: plain requests from this machine.",
         }
+
+
+class AmountScheme(OpenApiSerializerFieldExtension):
+    target_class = "nautilus.api.serializers.AmountField"
+
+    def map_serializer_field(self, auto_schema: Any, direction: str) -> dict[str, str]:
+        return {"type": "number", "format": "double"}

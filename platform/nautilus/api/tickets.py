@@ -24,4 +24,4 @@ def issue_ticket(user: Any) -> str:
 def redeem_ticket(ticket: str) -> Any | None:
     """The ticket's user, once; None where it was used, has expired or never was."""
     user_id = redis_client().getdel(_key(ticket))
-    return get_user_model().objects.filter(pk=user_id, is_active=True).first() if user_id else None
+    return get_user_model().objects.filter(pk=int(user_id), is_active=True).first() if user_id else None

@@ -31,7 +31,7 @@ class ApiView(GenericAPIView):
     roles: dict[str, type[BasePermission]] = {}
     keeps_answers = True  # False where the answer is a credential, which is never stored
 
-    def get_permissions(self) -> list[Any]:
+    def get_permissions(self) -> Any:
         permission = self.roles.get(self.request.method or "")
         return [permission()] if permission else super().get_permissions()
 
@@ -39,7 +39,7 @@ class ApiView(GenericAPIView):
         super().initial(request, *args, **kwargs)
         key = request.headers.get("Idempotency-Key")
         if self.keeps_answers and request.method == "POST" and key is not None and request.user.is_authenticated:
-            self.post = partial(self._once, key, self.post)  # type: ignore[attr-defined]
+            setattr(self, "post", partial(self._once, key, getattr(self, "post")))  # noqa: B009, B010 - only some have it
 
     @staticmethod
     def _once(key: str, handler: Any, request: Request, *args: Any, **kwargs: Any) -> Response:
@@ -127,4 +127,3 @@ class TicketView(ApiView):
         return Response(
             {"ticket": issue_ticket(request.user), "expires_in_seconds": TICKET_LIFETIME_SECONDS}, status=201
         )
-

@@ -129,8 +129,8 @@ class _Launch:
                 self._pause()
 
     def _serve(self) -> int:
-        self._print_addresses()
         with contextlib.suppress(Stopped):
+            self._print_addresses()
             self._watch()
         return 0
 

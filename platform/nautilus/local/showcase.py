@@ -53,10 +53,15 @@ def show_sample_jobs(address: str, console: Console, timeout_seconds: float = JO
         except (RefusedError, httpx.HTTPError) as error:
             console.print(f"The sample jobs could not be run: {error}", style="bold red", markup=False)
             return 1
-    console.print()
-    console.print(_table(portfolios, jobs))
-    console.print()
+    _print_in_full(console, _table(portfolios, jobs))
     return _report_failures(portfolios, jobs, console)
+
+
+def _print_in_full(console: Console, table: Table) -> None:
+    """At the table's own width: a figure cut short is worse than a line that a narrow terminal wraps."""
+    needed = console.measure(table, options=console.options.update(width=1000)).maximum
+    wide = Console(file=console.file, force_terminal=console.is_terminal, width=max(needed, console.width))
+    wide.print("", table, "", sep="\n")
 
 
 def _portfolios(client: httpx.Client) -> Iterator[dict[str, Any]]:
@@ -131,7 +136,7 @@ def _move(progress: Progress, bar: TaskID, job: Job) -> None:
 
 
 def _table(portfolios: list[dict[str, Any]], jobs: list[Job]) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 0))
     table.add_column("portfolio", no_wrap=True)
     for title in ("value", "cash", "VaR 99 %", "ES 99 %", "total", "annual", "Sharpe", "max drawdown", "seconds"):
         table.add_column(title, justify="right", no_wrap=True)

@@ -44,6 +44,13 @@ def test_figures_stand_in_full_where_the_output_is_no_terminal(serve, console):
     assert row.split()[1:-1] == figures
 
 
+def test_figures_stand_in_full_in_a_narrow_terminal(serve):
+    narrow = Console(file=io.StringIO(), width=40)
+    assert show_sample_jobs(serve("PORTFOLIO_001"), narrow) == 0
+
+    assert all(figure in printed(narrow) for figure in ("3,631,775.22", "97,010.09", "118,440.60", "-31.49%"))
+
+
 def test_every_page_of_portfolios_is_shown(serve, console):
     assert show_sample_jobs(serve("PORTFOLIO_001", "PORTFOLIO_002", "PORTFOLIO_003"), console) == 0
 

@@ -1,0 +1,98 @@
+# Two commands matter: `make run` and `make test`. Both set up what is missing; `make help` lists the rest.
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+VENV := .venv
+BIN := $(VENV)/bin
+# The first interpreter that is new enough; PYTHON3=/path/to/python overrules.
+PYTHON3 ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11; do \
+	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
+# Stamps carry the lock's checksum: a new lock installs, a touched file does not.
+stamp = $(VENV)/.installed-$(1)-$(shell cksum < $(1) | cut -d' ' -f1)
+RUN_STAMP := $(call stamp,requirements.txt)
+DEV_STAMP := $(call stamp,requirements-dev.txt)
+PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes
+ARGS ?=
+
+export PYTHONPATH := $(CURDIR):$(CURDIR)/platform
+
+# Settings are read, nothing is connected: enough for linters and for comparing models with migrations.
+PLACEHOLDERS := NAUTILUS_SECRET_KEY=only-for-reading-the-settings-not-for-serving \
+	DATABASE_URL=postgresql://nobody@localhost/none REDIS_URL=redis://localhost/0
+
+.PHONY: help
+help: ## Lists every target
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | awk -F '\t' '{printf "  make %-18s %s\n", $$1, $$2}'
+
+.PHONY: run
+run: $(RUN_STAMP) ## Starts everything on this machine and serves until Ctrl-C (ARGS=--once: runs the sample jobs and stops)
+	@exec $(BIN)/python -m nautilus.local run $(ARGS)
+
+.PHONY: test
+test: $(DEV_STAMP) ## Runs all tests against real servers of their own (ARGS='-k word' picks some)
+	@exec $(BIN)/python -m pytest $(ARGS)
+
+.PHONY: lint
+lint: $(DEV_STAMP) ## Checks format, style, types and the layering of the apps
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(PLACEHOLDERS) $(BIN)/mypy .
+	$(BIN)/lint-imports
+
+.PHONY: format
+format: $(DEV_STAMP) ## Formats the code and mends what can be mended by itself
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+.PHONY: bench
+bench: $(DEV_STAMP) ## Runs the benchmarks beside their bare counterparts
+	@exec $(BIN)/python -m benchmarks $(ARGS)
+
+.PHONY: migrations-check
+migrations-check: $(RUN_STAMP) ## Fails where the models have changed and no migration says so
+	$(PLACEHOLDERS) $(BIN)/python -W ignore::RuntimeWarning manage.py makemigrations --check --dry-run
+
+.PHONY: shell
+shell: $(RUN_STAMP) ## Opens Django's shell on the platform that `make run` serves
+	@eval "$$($(BIN)/python -m nautilus.local env)" && exec $(BIN)/python manage.py shell
+
+.PHONY: status
+status: $(RUN_STAMP) ## Shows what runs, and where
+	@exec $(BIN)/python -m nautilus.local status
+
+.PHONY: venv
+venv: $(RUN_STAMP) ## Makes the virtual environment and installs the lock
+
+.PHONY: lock
+lock: $(DEV_STAMP) ## Makes requirements.txt and requirements-dev.txt anew from pyproject.toml
+	$(LOCK) -o requirements.txt
+	$(LOCK) --extra dev -c requirements.txt -o requirements-dev.txt
+
+LOCK = $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --custom-compile-command "make lock"
+
+.PHONY: clean
+clean: ## Removes the virtual environment and caches; the data in .nautilus stay
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(BIN)/python:
+	@if [ -z "$(PYTHON3)" ]; then \
+		echo "Nautilus needs Python 3.11 or later; found: $$(python3 --version 2>&1 || true)." >&2; \
+		echo "Install one, or name it: make $(MAKECMDGOALS) PYTHON3=/path/to/python3.11" >&2; exit 1; fi
+	@$(PYTHON3) -c 'import ensurepip, venv' 2>/dev/null || { \
+		echo "$(PYTHON3) cannot make virtual environments. On Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }
+	$(PYTHON3) -m venv --clear $(VENV)
+
+$(RUN_STAMP): | $(BIN)/python
+	@echo "Installing requirements.txt ..."
+	@$(PIP_INSTALL) -r requirements.txt
+	@rm -f $(VENV)/.installed-requirements.txt-* && touch $@
+
+# The development lock contains the other one, so that one installation is enough.
+$(DEV_STAMP): | $(BIN)/python
+	@echo "Installing requirements-dev.txt ..."
+	@$(PIP_INSTALL) -r requirements-dev.txt
+	@rm -f $(VENV)/.installed-* && touch $@ $(RUN_STAMP)

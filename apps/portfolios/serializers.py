@@ -1,0 +1,202 @@
+"""How portfolios, trades and prices look over HTTP (contract section 4)."""
+
+from datetime import datetime
+from typing import Any
+
+from django.utils.timezone import is_naive
+from rest_framework import serializers
+
+from apps.portfolios.models import CashFlow, DailyPrice, Instrument, Portfolio, Trade, currency_code, readable_id
+from nautilus.api.serializers import AmountField, StrictSerializer
+
+
+class MomentField(serializers.DateTimeField):
+    """A time with its zone; one without could be anybody's."""
+
+    default_error_messages = {"no_time_zone": "{value} has no time zone; expected e.g. 2022-12-28T21:00:00Z."}
+
+    def enforce_timezone(self, value: datetime) -> datetime:
+        if is_naive(value):
+            self.fail("no_time_zone", value=value.isoformat())
+        return super().enforce_timezone(value)
+
+
+class PortfolioSerializer(serializers.ModelSerializer):
+    """A portfolio with what it is worth; expects the valuations by id in its context."""
+
+    initial_cash = serializers.FloatField()
+    cash = serializers.FloatField()
+    benchmark = serializers.CharField(source="benchmark_id", allow_null=True)
+    groups: serializers.Field = serializers.SlugRelatedField("name", many=True, read_only=True)
+    value = serializers.FloatField(allow_null=True)
+    value_reason = serializers.CharField(allow_null=True, help_text="Why `value` is null")
+    exposure = serializers.FloatField(allow_null=True, help_text="Gross: longs and shorts added up")
+    gross_exposure = serializers.FloatField(allow_null=True)
+    net_exposure = serializers.FloatField(allow_null=True)
+    positions_count = serializers.IntegerField()
+    as_of = serializers.DateField(allow_null=True, help_text="The oldest close in the value; null without positions")
+
+    class Meta:
+        model = Portfolio
+        fields = [
+            "id",
+            "name",
+            "base_currency",
+            "initial_cash",
+            "inception_date",
+            "benchmark",
+            "groups",
+            "trading_state",
+            "created_at",
+            "closed_at",
+            "ledger_version",
+            "value",
+            "value_reason",
+            "cash",
+            "exposure",
+            "gross_exposure",
+            "net_exposure",
+            "positions_count",
+            "as_of",
+        ]
+
+    def to_representation(self, instance: Portfolio) -> dict[str, Any]:
+        valuation = self.context["valuations"][instance.id]
+        instance.value = valuation.value  # type: ignore[attr-defined]
+        instance.value_reason = valuation.reason  # type: ignore[attr-defined]
+        instance.exposure = instance.gross_exposure = valuation.gross_exposure  # type: ignore[attr-defined]
+        instance.net_exposure = valuation.net_exposure  # type: ignore[attr-defined]
+        instance.positions_count = len(valuation.holdings)  # type: ignore[attr-defined]
+        instance.as_of = valuation.as_of  # type: ignore[attr-defined]
+        return super().to_representation(instance)
+
+
+class _GroupsField(serializers.ListField):
+    child = serializers.CharField(max_length=150)
+
+
+class OpenPortfolioSerializer(StrictSerializer):
+    id = serializers.CharField(
+        required=False, max_length=64, validators=[readable_id], help_text="Left out, the next PORTFOLIO_nnn"
+    )
+    name = serializers.CharField(max_length=200)
+    base_currency = serializers.CharField(max_length=3, validators=[currency_code])
+    initial_cash = AmountField()
+    inception_date = serializers.DateField()
+    benchmark = serializers.CharField(max_length=32, default=None, allow_null=True)
+    groups = _GroupsField(required=False, max_length=50, help_text="Who may see it; left out, all your own groups")
+
+
+class ChangePortfolioSerializer(StrictSerializer):
+    name = serializers.CharField(max_length=200, required=False)
+    benchmark = serializers.CharField(max_length=32, required=False, allow_null=True)
+    groups = _GroupsField(required=False, max_length=50)
+    trading_state = serializers.ChoiceField(
+        Portfolio.TradingState.choices, required=False, help_text="Risk managers only"
+    )
+
+
+class PositionSerializer(serializers.Serializer):
+    symbol = serializers.CharField()
+    quantity = serializers.FloatField()
+    average_cost = serializers.FloatField()
+    price = serializers.FloatField(allow_null=True)
+    price_date = serializers.DateField(allow_null=True)
+    value = serializers.FloatField(allow_null=True)
+    weight = serializers.FloatField(allow_null=True, help_text="Part of the portfolio's value, cash included")
+    unrealized_pnl = serializers.FloatField(allow_null=True)
+
+
+class TradeSerializer(serializers.ModelSerializer):
+    portfolio_id = serializers.CharField()
+    symbol = serializers.CharField(source="instrument_id")
+    quantity = serializers.FloatField()
+    price = serializers.FloatField()
+    booked_by = serializers.CharField(source="booked_by.username", allow_null=True, default=None)
+
+    class Meta:
+        model = Trade
+        fields = [
+            "id",
+            "portfolio_id",
+            "symbol",
+            "quantity",
+            "price",
+            "traded_at",
+            "external_id",
+            "ledger_version",
+            "booked_at",
+            "booked_by",
+        ]
+
+
+class BookTradeSerializer(StrictSerializer):
+    symbol = serializers.CharField(max_length=32)
+    quantity = AmountField(zero=False, help_text="Negative sells")
+    price = AmountField(positive=True)
+    traded_at = MomentField()
+    external_id = serializers.CharField(
+        max_length=100, default=None, allow_null=True, help_text="Makes it repeat-safe; left out, a repeat books again"
+    )
+
+
+class TradeImportSerializer(serializers.Serializer):
+    """What an import of trades came to."""
+
+    booked = serializers.IntegerField()
+    already_booked = serializers.IntegerField()
+    ledger_version = serializers.IntegerField()
+
+
+class CashFlowSerializer(serializers.ModelSerializer):
+    portfolio_id = serializers.CharField()
+    amount = serializers.FloatField()
+    booked_by = serializers.CharField(source="booked_by.username", allow_null=True, default=None)
+
+    class Meta:
+        model = CashFlow
+        fields = ["id", "portfolio_id", "amount", "date", "external_id", "ledger_version", "booked_at", "booked_by"]
+
+
+class BookCashFlowSerializer(StrictSerializer):
+    amount = AmountField(zero=False, help_text="Positive pays in, negative out")
+    date = serializers.DateField()
+    external_id = serializers.CharField(max_length=100, default=None, allow_null=True)
+
+
+class InstrumentSerializer(serializers.ModelSerializer):
+    """Expects the latest closes by symbol in its context."""
+
+    price = serializers.SerializerMethodField(help_text="The latest close")
+    price_date = serializers.SerializerMethodField()
+
+    class Meta:
+        model = Instrument
+        fields = ["symbol", "name", "currency", "active", "price", "price_date"]
+
+    def get_price(self, instrument: Instrument) -> float | None:
+        close = self.context["closes"].get(instrument.symbol)
+        return close.close if close else None
+
+    def get_price_date(self, instrument: Instrument) -> str | None:
+        close = self.context["closes"].get(instrument.symbol)
+        return close.date.isoformat() if close else None
+
+
+class PriceSerializer(serializers.ModelSerializer):
+    symbol = serializers.CharField(source="instrument_id")
+    price_version = serializers.IntegerField(source="version_id", help_text="The import that it came with")
+
+    class Meta:
+        model = DailyPrice
+        fields = ["symbol", "date", "close", "price_version"]
+
+
+class FeedSerializer(serializers.Serializer):
+    status = serializers.CharField(help_text="live, stale or stopped")
+    source = serializers.CharField(allow_null=True)  # type: ignore[assignment]  # a field, not Field.source
+    symbols = serializers.IntegerField()
+    last_update = serializers.DateTimeField(allow_null=True)
+    lag_seconds = serializers.FloatField(allow_null=True)
+    updates_per_second = serializers.FloatField()
+    price_version = serializers.IntegerField()

@@ -1,0 +1,129 @@
+"""The platform as `make run` starts it, for tests that need all of it: real processes, real servers, real faults."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+import psycopg
+
+from nautilus.local.environment import embedded_database_url, embedded_redis_url
+from nautilus.local.home import ROOT, Home
+from nautilus.local.supervision import rpc, states, supervised
+
+START_TIMEOUT_SECONDS = 180.0
+ANALYZE = "/api/v1/sprint3/analytics/risk/analyze"
+
+
+@dataclass(slots=True)
+class Platform:
+    home: Home
+    port: int
+    flower_port: int
+    process: "subprocess.Popen[str]"
+
+    @property
+    def address(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def socket_address(self) -> str:
+        return f"ws://127.0.0.1:{self.port}"
+
+    @property
+    def redis_url(self) -> str:
+        return embedded_redis_url(self.home)
+
+    def client(self) -> httpx.Client:
+        return httpx.Client(base_url=self.address, timeout=40, trust_env=False)
+
+    def query(self, sql: str, *parameters: Any) -> list[tuple[Any, ...]]:
+        with psycopg.connect(embedded_database_url(self.home)) as connection:
+            return connection.execute(sql, parameters).fetchall()
+
+    def pid(self, name: str) -> int:
+        return int(states(self.home)[name]["pid"])
+
+    def kill(self, name: str) -> None:
+        """kill -9 of a process and of all its children, as when the kernel runs out of memory."""
+        process = psutil.Process(self.pid(name))
+        for each in [process, *process.children(recursive=True)]:
+            each.kill()
+
+    def stop(self, name: str) -> None:
+        rpc(self.home).stopProcess(f"{_group(name)}:{name}")
+
+    def start(self, name: str) -> None:
+        rpc(self.home).startProcess(f"{_group(name)}:{name}")
+
+    def wipe_redis(self) -> None:
+        """Stops Valkey, deletes all it held, starts it empty."""
+        self.stop("redis")
+        for path in sorted(self.home.valkey_data.rglob("*"), reverse=True):
+            path.rmdir() if path.is_dir() else path.unlink()
+        self.start("redis")
+
+
+def _group(name: str) -> str:
+    return "stores" if name in ("postgres", "redis") else "nautilus"
+
+
+@contextmanager
+def running_platform(home: Path, **settings: str) -> Iterator[Platform]:
+    """`python -m nautilus.local run` on a home and ports of its own, until the block ends."""
+    port, flower_port = _free_ports(2)
+    ours = {"NAUTILUS_HOME": str(home), "NAUTILUS_PORT": str(port), "NAUTILUS_FLOWER_PORT": str(flower_port)}
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("NAUTILUS_", "DATABASE_"))}
+    inherited.pop("REDIS_URL", None)
+    log = home / "launcher.log"
+    home.mkdir(parents=True, exist_ok=True)
+    with log.open("w") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "nautilus.local", "run"],
+            cwd=ROOT,
+            env={**inherited, **ours, **settings, "PYTHONPATH": f"{ROOT}:{ROOT / 'platform'}"},
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
+            text=True,
+        )
+    platform = Platform(Home(home), port, flower_port, process)
+    try:
+        wait_until(lambda: _is_ready(process, log), START_TIMEOUT_SECONDS, "the platform to start")
+        yield platform
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.wait(90)
+    assert not supervised(platform.home), "Ctrl-C left processes behind"
+
+
+def _is_ready(process: "subprocess.Popen[str]", log: Path) -> bool:
+    text = log.read_text()
+    assert process.poll() is None, text
+    return "Ready after" in text
+
+
+def _free_ports(count: int) -> list[int]:
+    probes = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [probe.getsockname()[1] for probe in probes]
+    for probe in probes:
+        probe.close()
+    return ports
+
+
+def wait_until(condition: Callable[[], Any], seconds: float, what: str) -> Any:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if answer := condition():
+            return answer
+        time.sleep(0.1)
+    raise AssertionError(f"waited {seconds:g} s for {what}")
