@@ -70,6 +70,21 @@ def test_worker_killed_in_the_middle_of_a_job_loses_nothing(platform: Platform):
     assert platform.query("SELECT count(*) FROM portfolios_dailyprice WHERE symbol ~ '^Z[0-9]{3}$'") == [(500_000,)]
 
 
+def test_running_job_that_is_cancelled_stops_and_imports_nothing(platform: Platform):
+    content = big_price_file().replace(b"Z", b"Y")
+    with platform.client() as client:
+        url = client.post(IMPORT, content=content, headers={"Content-Type": "text/csv"}).json()["status_url"]
+        wait_until(lambda: client.get(url).json()["started_at"], 20, "the job to start")
+        assert client.delete(url).status_code == 202
+        time.sleep(8)
+        task = client.get(url).json()
+        assert (task["status"], task["result"], task["attempts"]) == ("cancelled", None, 1)
+        assert platform.query("SELECT count(*) FROM portfolios_instrument WHERE symbol ~ '^Y[0-9]{3}$'") == [(0,)]
+        again = client.post(f"{url}/retry").json()
+        answer = client.get(again["status_url"], params={"wait": 30}).json()
+    assert (answer["status"], answer["retry_of"]) == ("succeeded", task["task_id"])
+
+
 def test_pool_process_killed_in_the_middle_of_many_jobs_loses_nothing(platform: Platform):
     with platform.client() as client:
         task_ids = submit_many(client, 40)

@@ -28,8 +28,11 @@ def submit_performance(portfolio: Portfolio, parameters: dict[str, Any], user: A
 
 def run_performance(job: Job) -> Outcome:
     """The whole job: what is asked for becomes exact inputs, the inputs become figures, both are kept."""
+    job.progress(0, 3, "loading prices")
     matrix = load_matrix(current_price_version())
+    job.progress(1, 3, "reading the ledger")
     inputs = exact_inputs(Portfolio.objects.get(pk=job.task.portfolio_id), job.task.inputs, matrix)
+    job.progress(2, 3, "measuring")
     result = compute(inputs, matrix)
     portfolio_id = inputs["portfolio_id"]
 

@@ -28,8 +28,11 @@ def submit_analysis(portfolio: Portfolio, parameters: dict[str, Any], user: Any)
 
 def run_analysis(job: Job) -> Outcome:
     """The whole job: what is asked for becomes exact inputs, the inputs become figures, both are kept."""
+    job.progress(0, 3, "loading prices")
     matrix = load_matrix(current_price_version())
+    job.progress(1, 3, "reading the book")
     inputs = exact_inputs(job.task.portfolio_id or "", job.task.inputs, matrix)
+    job.progress(2, 3, inputs["method"])
     result = compute(inputs, matrix)
     portfolio_id = inputs["portfolio_id"]
 

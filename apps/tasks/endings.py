@@ -6,6 +6,7 @@ from uuid import UUID
 
 from django.db import transaction
 from django.db.models import F
+from django.db.models.functions import Greatest
 from django.utils import timezone
 
 from apps.tasks.events import publish_tasks_after_commit
@@ -44,7 +45,9 @@ def end_task(
 def _progress_at_end(status: Task.Status) -> dict[str, Any]:
     if status != Task.Status.SUCCEEDED:
         return {"progress_eta_seconds": None}
-    return {"progress_done": F("progress_total"), "progress_eta_seconds": 0.0}
+    # A job that never said how far it was is done at 1 of 1: a bar that stays empty looks like a fault.
+    whole = Greatest(F("progress_total"), 1)
+    return {"progress_done": whole, "progress_total": whole, "progress_eta_seconds": 0.0}
 
 
 def _end_followers(task_id: UUID, ending: dict[str, Any]) -> list[Task]:
