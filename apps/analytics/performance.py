@@ -61,6 +61,7 @@ def exact_inputs(portfolio: Portfolio, parameters: dict[str, Any], matrix: Price
         "portfolio_id": portfolio.id,
         "ledger_version": portfolio.ledger_version,
         "price_version": matrix.version,
+        "calendar": portfolio.benchmark_id,
         "start_date": parameters["start_date"],
         "end_date": parameters["end_date"],
         "benchmark": parameters.get("benchmark") or portfolio.benchmark_id,
@@ -71,7 +72,7 @@ def exact_inputs(portfolio: Portfolio, parameters: dict[str, Any], matrix: Price
 def compute(inputs: dict[str, Any], matrix: PriceMatrix) -> dict[str, Any]:
     """The result from its exact inputs, and from nothing else: computed again it is the same to the bit."""
     portfolio = Portfolio.objects.get(pk=inputs["portfolio_id"])
-    history = portfolio_history(portfolio, inputs["ledger_version"], matrix)
+    history = portfolio_history(portfolio, inputs["ledger_version"], matrix, inputs["calendar"])
     chosen = _chosen_days(history, inputs)
     returns, ends = history.returns[chosen], history.dates[1:][chosen]
     start = history.dates[:-1][chosen][0]

@@ -28,8 +28,9 @@ _DATA_COLUMNS = (
 class History:
     """A portfolio at each day's close, (days,) arrays; `returns` (days - 1,), row t ending on dates[t + 1].
 
-    Day 0 is the first trading day from the inception on. What is dated on a day without prices counts from the next
-    day that has some. The last day is the latest on which everything that is held now has a price.
+    Its trading days are those on which anything that it ever held, or its benchmark, has a price. Day 0 is the first
+    of them from the inception on. What is dated between two of them counts from the later. The last day is the latest
+    on which everything that is held now has a price.
     """
 
     dates: DateArray
@@ -42,13 +43,13 @@ class History:
     returns: FloatArray
 
 
-def portfolio_history(portfolio: Portfolio, ledger_version: int, matrix: PriceMatrix) -> History:
-    """The history as the ledger stood at `ledger_version`, at the matrix' prices.
+def portfolio_history(portfolio: Portfolio, ledger_version: int, matrix: PriceMatrix, benchmark: str | None) -> History:
+    """The history as the ledger stood at `ledger_version`, at the matrix' prices, on the benchmark's days as well.
 
     Raises MissingPriceError naming symbols and days, NoTradingDayError where no price is of the portfolio's time,
     NoValueError where a day's value is not above zero and a return would have to be a part of it.
     """
-    dates, valued = _valued(portfolio, ledger_version, matrix)
+    dates, valued = _valued(portfolio, ledger_version, matrix, benchmark)
     unworthy = np.flatnonzero(valued.values[:-1] <= 0)
     if len(unworthy):
         day = unworthy[0]
@@ -72,48 +73,38 @@ def _history(dates: DateArray, valued: ValueHistory, returns: FloatArray) -> His
     )
 
 
-def _valued(portfolio: Portfolio, ledger_version: int, matrix: PriceMatrix) -> tuple[DateArray, ValueHistory]:
+def _valued(
+    portfolio: Portfolio, ledger_version: int, matrix: PriceMatrix, benchmark: str | None
+) -> tuple[DateArray, ValueHistory]:
     bookings = read_bookings(portfolio.id, ledger_version)
-    prices = _prices_of(bookings.symbols, matrix)
-    first, last = _first_day(portfolio, matrix), _last_day(bookings, prices, matrix)
-    if last < first:
-        raise NoTradingDayError(
-            f"{portfolio.id} began on {portfolio.inception_date}; what it holds has prices to {matrix.dates[last]}.",
-            "Import prices of its time.",
-        )
-    dates = matrix.dates[first : last + 1]
+    days, prices = matrix.trading_days(bookings.symbols, benchmark)
+    last = _last_day(bookings, prices)
+    first = _first_day(portfolio, days[: last + 1])
+    dates = days[first : last + 1]
     valued = _value_days(bookings, dates, prices[first : last + 1], float(portfolio.initial_cash))
     _refuse_gaps(portfolio, bookings, dates, prices[first : last + 1], valued)
     return _from_first_value(dates, valued)
 
 
-def _prices_of(symbols: tuple[str, ...], matrix: PriceMatrix) -> FloatArray:
-    """(days, symbols); a symbol that never had a price is a column of NaN."""
-    known = set(matrix.symbols)
-    nothing = np.full(len(matrix.dates), np.nan)
-    columns = [matrix.column(symbol) if symbol in known else nothing for symbol in symbols]
-    return np.column_stack(columns) if columns else np.empty((len(matrix.dates), 0))
-
-
-def _first_day(portfolio: Portfolio, matrix: PriceMatrix) -> int:
-    first = int(np.searchsorted(matrix.dates, np.datetime64(portfolio.inception_date)))
-    if first == len(matrix.dates):
+def _first_day(portfolio: Portfolio, days: DateArray) -> int:
+    first = int(np.searchsorted(days, np.datetime64(portfolio.inception_date)))
+    if first == len(days):
         raise NoTradingDayError(
-            f"{portfolio.id} began on {portfolio.inception_date}; prices end on {matrix.dates[-1]}.",
+            f"{portfolio.id} began on {portfolio.inception_date}; its prices end on {days[-1]}.",
             "Import prices of its time.",
         )
     return first
 
 
-def _last_day(bookings: Bookings, prices: FloatArray, matrix: PriceMatrix) -> int:
+def _last_day(bookings: Bookings, prices: FloatArray) -> int:
     held = [bookings.symbols.index(symbol) for symbol in bookings.held]
     priced = np.flatnonzero(np.isfinite(prices[:, held]).all(axis=1))
     if len(priced):
         return int(priced[-1])
-    without = [symbol for symbol in bookings.held if symbol not in set(matrix.symbols)] or bookings.held
+    never = [symbol for symbol, column in zip(bookings.held, held, strict=True) if np.isnan(prices[:, column]).all()]
+    without = ", ".join(never or bookings.held)
     raise MissingPriceError(
-        f"There is no day on which all that is held has a price; look at {', '.join(without)}.",
-        f"Import prices of {', '.join(without)}.",
+        f"There is no day on which all that is held has a price; look at {without}.", f"Import prices of {without}."
     )
 
 
@@ -163,7 +154,7 @@ def store_history(portfolio: Portfolio, matrix: PriceMatrix | None = None) -> bo
     Returns whether it wrote. Returns end before the first day whose value is not above zero.
     """
     matrix = matrix or load_matrix(current_price_version())
-    dates, valued = _valued(portfolio, portfolio.ledger_version, matrix)
+    dates, valued = _valued(portfolio, portfolio.ledger_version, matrix, portfolio.benchmark_id)
     history = _history(dates, valued, _returns_while_solvent(valued))
     with transaction.atomic():
         if not _claim(portfolio, matrix.version):

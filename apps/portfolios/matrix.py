@@ -2,6 +2,7 @@
 
 import threading
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -51,6 +52,22 @@ class PriceMatrix:
                 f"{symbol} has no price at price version {self.version}.", f"Import prices of {symbol}."
             )
         return self.prices[:, column]
+
+    def trading_days(self, symbols: Sequence[str], benchmark: str | None) -> tuple[DateArray, FloatArray]:
+        """The days on which any of the symbols or the benchmark has a price, and the symbols' closes on them.
+
+        These are the trading days of a book of these symbols: what others do, on another exchange's calendar, is
+        nothing to it. The benchmark shows the day that a book of one symbol lacks. Without any of them all days.
+        Closes are (days, symbols), NaN where there is none, also for a symbol that never had a price.
+        """
+        columns = {symbol: self.prices[:, column] for column, symbol in enumerate(self.symbols)}
+        nothing = np.full(len(self.dates), np.nan)
+        closes = np.array([columns.get(symbol, nothing) for symbol in symbols]).reshape(len(symbols), len(self.dates)).T
+        marks = [*closes.T, *([columns[benchmark]] if benchmark in columns else [])]
+        if not marks:
+            return self.dates, closes
+        is_open = np.isfinite(marks).any(axis=0)
+        return self.dates[is_open], closes[is_open]
 
     def row(self, day: date) -> FloatArray:
         """The closes of a day, (symbols,). Raises MissingPriceError for a day without any."""

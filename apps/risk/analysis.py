@@ -56,6 +56,7 @@ def exact_inputs(portfolio_id: str, parameters: dict[str, Any], matrix: PriceMat
     return {
         "portfolio_id": portfolio_id,
         "currency": book.currency,
+        "benchmark": book.benchmark,
         "cash": str(book.cash),
         "positions": [[symbol, str(quantity)] for symbol, quantity in book.quantities],
         "ledger_version": book.ledger_version,
@@ -69,7 +70,12 @@ def compute(inputs: dict[str, Any], matrix: PriceMatrix) -> dict[str, Any]:
     """The result from its exact inputs, and from nothing else: computed again it is the same to the bit."""
     positions = tuple((symbol, Decimal(quantity)) for symbol, quantity in inputs["positions"])
     book = Book(
-        inputs["portfolio_id"], inputs["currency"], inputs["ledger_version"], Decimal(inputs["cash"]), positions
+        inputs["portfolio_id"],
+        inputs["currency"],
+        inputs["benchmark"],
+        inputs["ledger_version"],
+        Decimal(inputs["cash"]),
+        positions,
     )
     priced = price_book(book, date.fromisoformat(inputs["as_of"]), inputs["window_days"], matrix)
     estimate = METHODS[inputs["method"]](priced, inputs)

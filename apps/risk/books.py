@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from apps.portfolios.kernels.valuation import simple_returns
-from apps.portfolios.matrix import PriceMatrix
+from apps.portfolios.matrix import DateArray, PriceMatrix
 from apps.portfolios.models import CashFlow, Instrument, Portfolio, Position, Trade
 from apps.portfolios.trade_rows import booked_cost
 from apps.risk.errors import AsOfError, CurrencyMismatchError, InsufficientHistoryError, NoPositionsError
@@ -22,6 +22,7 @@ class Book:
 
     portfolio_id: str
     currency: str
+    benchmark: str | None
     ledger_version: int
     cash: Decimal
     quantities: tuple[tuple[str, Decimal], ...]
@@ -40,7 +41,7 @@ def current_book(portfolio_id: str) -> Book:
     if not rows:
         raise _no_positions(portfolio_id, "now")
     quantities = tuple((symbol, quantity) for symbol, quantity, *_ in rows)
-    return Book(portfolio_id, portfolio.base_currency, rows[0][3], rows[0][2], quantities)
+    return Book(portfolio_id, portfolio.base_currency, portfolio.benchmark_id, rows[0][3], rows[0][2], quantities)
 
 
 def book_at(portfolio_id: str, as_of: date) -> Book:
@@ -60,7 +61,9 @@ def book_at(portfolio_id: str, as_of: date) -> Book:
         raise _no_positions(portfolio_id, f"at the close of {as_of}")
     currencies = Instrument.objects.filter(pk__in=[symbol for symbol, _ in quantities])
     _refuse_other_currencies(portfolio, dict(currencies.values_list("symbol", "currency")))
-    return Book(portfolio_id, portfolio.base_currency, portfolio.ledger_version, cash, quantities)
+    return Book(
+        portfolio_id, portfolio.base_currency, portfolio.benchmark_id, portfolio.ledger_version, cash, quantities
+    )
 
 
 def _no_positions(portfolio_id: str, when: str) -> NoPositionsError:
@@ -81,52 +84,44 @@ def _refuse_other_currencies(portfolio: Portfolio, currencies: dict[str, str]) -
 
 def latest_common_date(symbols: tuple[str, ...], matrix: PriceMatrix) -> date:
     """The latest day on which every one of the symbols has a price."""
-    priced = np.isfinite(_prices(symbols, matrix)).all(axis=1)
+    days, closes = matrix.trading_days(symbols, None)
+    priced = np.isfinite(closes).all(axis=1)
     if not priced.any():
+        never = [symbol for symbol in symbols if symbol not in set(matrix.symbols)]
         raise InsufficientHistoryError(
             f"There is no day on which all of {', '.join(symbols)} have a price.",
-            "Import prices for: " + ", ".join(_without_prices(symbols, matrix) or symbols) + ".",
+            f"Import prices for {', '.join(never or symbols)}.",
         )
-    return matrix.dates[np.flatnonzero(priced)[-1]].item()
+    return days[np.flatnonzero(priced)[-1]].item()
 
 
 def price_book(book: Book, as_of: date, window_days: int, matrix: PriceMatrix) -> PricedBook:
-    """The book at the close of `as_of`, with the `window_days` returns up to and including it."""
-    row = _row_of(as_of, matrix)
-    prices = _prices(book.symbols, matrix)[max(0, row - window_days) : row + 1]
+    """The book at the close of `as_of`, with the `window_days` returns up to and including it.
+
+    Its days are those on which anything in it or its benchmark has a price; one on which a part has none is a gap.
+    """
+    days, closes = matrix.trading_days(book.symbols, book.benchmark)
+    row = _row_of(as_of, days)
+    prices = closes[max(0, row - window_days) : row + 1]
     _refuse_short_history(book.symbols, prices, window_days)
     values = np.array([float(quantity) for _, quantity in book.quantities]) * prices[-1]
     return PricedBook(
         symbols=book.symbols,
         values=values,
         returns=simple_returns(prices),
-        dates=matrix.dates[row - window_days + 1 : row + 1],
+        dates=days[row - window_days + 1 : row + 1],
         total=math.fsum([float(book.cash), *values.tolist()]),
     )
 
 
-def _row_of(as_of: date, matrix: PriceMatrix) -> int:
-    row = int(np.searchsorted(matrix.dates, np.datetime64(as_of)))
-    if row == len(matrix.dates) or matrix.dates[row] != np.datetime64(as_of):
-        span = f"{matrix.dates[0]} to {matrix.dates[-1]}" if len(matrix.dates) else "none"
+def _row_of(as_of: date, days: DateArray) -> int:
+    row = int(np.searchsorted(days, np.datetime64(as_of)))
+    if row == len(days) or days[row] != np.datetime64(as_of):
+        span = f"{days[0]} to {days[-1]}" if len(days) else "there is none"
         raise AsOfError(
-            f"There are no prices of {as_of}.", f"Ask for a trading day with prices ({span}).", attr="as_of"
+            f"Nothing in the book has a price on {as_of}.", f"Ask for a trading day with prices ({span}).", "as_of"
         )
     return row
-
-
-def _prices(symbols: tuple[str, ...], matrix: PriceMatrix) -> Any:
-    """(days, symbols); a symbol that never had a price is a column of NaN."""
-    columns = {symbol: column for column, symbol in enumerate(matrix.symbols)}
-    prices = np.full((len(matrix.dates), len(symbols)), np.nan)
-    for position, symbol in enumerate(symbols):
-        if symbol in columns:
-            prices[:, position] = matrix.prices[:, columns[symbol]]
-    return prices
-
-
-def _without_prices(symbols: tuple[str, ...], matrix: PriceMatrix) -> list[str]:
-    return [symbol for symbol in symbols if symbol not in set(matrix.symbols)]
 
 
 def _refuse_short_history(symbols: tuple[str, ...], prices: Any, window_days: int) -> None:

@@ -9,7 +9,6 @@ import logging
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
-from celery import current_app
 from django.conf import settings
 from django.db import transaction
 from django.db.models import F, Q
@@ -20,6 +19,7 @@ from redis.exceptions import RedisError
 from apps.tasks.endings import end_task
 from apps.tasks.errors import WorkerLostError
 from apps.tasks.models import Task
+from nautilus.celery import app as celery_app
 from nautilus.connections import redis_client
 
 logger = logging.getLogger(__name__)
@@ -35,7 +35,7 @@ def send_after_commit(task: Task) -> None:
 def send(task: Task) -> bool:
     """Puts the task's message on its queue; False where Redis is away, and then the sweep sends it."""
     try:
-        current_app.send_task(task.kind, args=[str(task.id)], task_id=str(task.id), retry=False)
+        celery_app.send_task(task.kind, args=[str(task.id)], task_id=str(task.id), retry=False)
     except (OperationalError, RedisError, OSError) as error:
         logger.warning("task %s (%s) could not be sent, the sweep will: %s", task.id, task.kind, error)
         return False

@@ -24,7 +24,9 @@ SATURDAY = date(2022, 1, 8)
 
 def history_of(portfolio: Portfolio) -> History:
     portfolio.refresh_from_db()
-    return portfolio_history(portfolio, portfolio.ledger_version, load_matrix(current_price_version()))
+    return portfolio_history(
+        portfolio, portfolio.ledger_version, load_matrix(current_price_version()), portfolio.benchmark_id
+    )
 
 
 def test_value_is_cash_and_positions_at_each_close() -> None:
@@ -71,21 +73,28 @@ def test_history_of_an_older_ledger_does_not_know_later_trades() -> None:
     portfolio = make_portfolio(initial_cash=1_000)
     make_trade(portfolio, day=TUESDAY)
     matrix = load_matrix(current_price_version())
-    assert portfolio_history(portfolio, 0, matrix).positions_count.tolist() == [0] * 5
-    assert portfolio_history(portfolio, 1, matrix).positions_count.tolist() == [0, 1, 1, 1, 1]
+    assert portfolio_history(portfolio, 0, matrix, None).positions_count.tolist() == [0] * 5
+    assert portfolio_history(portfolio, 1, matrix, None).positions_count.tolist() == [0, 1, 1, 1, 1]
 
 
 def test_missing_price_of_a_held_symbol_names_symbol_and_day() -> None:
     make_prices({"AAA": [10.0, None, 12.0], "BBB": [1.0, 1.0, 1.0]})
-    portfolio = make_portfolio()
+    portfolio = make_portfolio(benchmark="BBB")
     make_trade(portfolio)
     with pytest.raises(MissingPriceError, match="AAA on 2022-01-04"):
         history_of(portfolio)
 
 
+def test_day_on_which_neither_book_nor_benchmark_trades_is_no_day_of_its_history() -> None:
+    make_prices({"AAA": [10.0, None, 12.0], "BBB": [1.0, 1.0, 1.0]})
+    portfolio = make_portfolio()
+    make_trade(portfolio)
+    assert history_of(portfolio).dates.tolist() == [MONDAY, WEDNESDAY]
+
+
 def test_price_missing_while_nothing_is_held_does_not_matter() -> None:
     make_prices({"AAA": [None, 10.0, 10.0], "BBB": [1.0, 1.0, 1.0]})
-    portfolio = make_portfolio()
+    portfolio = make_portfolio(benchmark="BBB")
     make_trade(portfolio, day=TUESDAY)
     assert len(history_of(portfolio).values) == 3
 
@@ -103,7 +112,7 @@ def test_held_symbol_without_any_price_is_named() -> None:
 
 def test_history_ends_on_the_last_day_on_which_all_that_is_held_has_a_price() -> None:
     make_prices({"AAA": [10.0, 11.0, None], "BBB": [1.0, 1.0, 1.0]})
-    portfolio = make_portfolio()
+    portfolio = make_portfolio(benchmark="BBB")
     make_trade(portfolio)
     assert history_of(portfolio).dates.tolist() == [MONDAY, TUESDAY]
 
@@ -189,7 +198,7 @@ def test_portfolio_that_fails_is_logged_and_does_not_stop_the_others(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make_prices({"AAA": [10.0, None, 12.0], "BBB": [1.0, 1.0, 1.0]})
-    broken, sound = make_portfolio("A_BROKEN"), make_portfolio("B_SOUND")
+    broken, sound = make_portfolio("A_BROKEN", benchmark="BBB"), make_portfolio("B_SOUND")
     make_trade(broken)
     with caplog.at_level(logging.WARNING):
         assert refresh_histories() == 1

@@ -33,7 +33,7 @@ def test_worked_values_and_cash_come_out_to_the_cent(capsys: pytest.CaptureFixtu
 def check_histories() -> None:
     matrix = load_matrix(current_price_version())
     for portfolio in Portfolio.objects.all():
-        history = portfolio_history(portfolio, portfolio.ledger_version, matrix)
+        history = portfolio_history(portfolio, portfolio.ledger_version, matrix, portfolio.benchmark_id)
         assert (round(history.values[-1], 2), round(history.cash[-1], 2)) == WORKED[portfolio.id]
         assert history.dates[0] == portfolio.inception_date
 

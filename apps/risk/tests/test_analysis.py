@@ -1,5 +1,5 @@
 import math
-from datetime import date
+from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -8,6 +8,7 @@ import pytest
 from apps.portfolios.ledger import book_cash_flow
 from apps.portfolios.matrix import load_matrix
 from apps.portfolios.models import Instrument, Snapshot
+from apps.portfolios.price_import import import_prices
 from apps.portfolios.tests.factories import book_state, make_portfolio, make_prices, make_trade, trading_days
 from apps.risk.analysis import compute, run_analysis
 from apps.risk.models import RiskMetric
@@ -129,6 +130,15 @@ def test_gap_in_the_prices_is_no_return(book):
     make_prices({"GAP": [5.0, 5.0, None, 5.0, 5.0]})
     make_trade(book, "GAP", 10, 5)
     assert "GAP has 1" in analyze("BOOK").error["detail"]
+
+
+def test_days_on_which_nothing_of_the_book_trades_are_no_days_of_it(book):
+    saturday = date(2022, 1, 8)
+    make_prices({"COIN": [1.0, 2.0]}, start=saturday - timedelta(days=1))
+    import_prices(f"date,symbol,close\n{saturday},COIN,3\n".encode(), "another calendar")
+    make_prices({"AAA": [113.0], "BBB": [50.0]}, start=date(2022, 1, 10))
+    result = analyze("BOOK", window_days=5, confidence=0.9).result
+    assert (result["as_of"], result["observations"]) == ("2022-01-10", 5)
 
 
 def test_default_day_is_the_latest_on_which_everything_held_has_a_price(book):
