@@ -10,7 +10,7 @@ from apps.analytics.kernels.performance import START, Drawdown, drawdown_table, 
 from apps.analytics.models import AnalyticsMetric
 from apps.portfolios.histories import History, portfolio_history
 from apps.portfolios.kernels.valuation import simple_returns
-from apps.portfolios.matrix import PriceMatrix, load_matrix
+from apps.portfolios.matrix import PriceMatrix, load_current_matrix
 from apps.portfolios.models import Portfolio
 from apps.portfolios.prices import current_price_version
 from apps.portfolios.snapshots import keep_snapshot, snapshot_id
@@ -29,7 +29,7 @@ def submit_performance(portfolio: Portfolio, parameters: dict[str, Any], user: A
 def run_performance(job: Job) -> Outcome:
     """The whole job: what is asked for becomes exact inputs, the inputs become figures, both are kept."""
     job.progress(0, 3, "loading prices")
-    matrix = load_matrix(current_price_version())
+    matrix = load_current_matrix()
     job.progress(1, 3, "reading the ledger")
     inputs = exact_inputs(Portfolio.objects.get(pk=job.task.portfolio_id), job.task.inputs, matrix)
     job.progress(2, 3, "measuring")

@@ -12,7 +12,7 @@ from apps.portfolios.bookings import Bookings, read_bookings
 from apps.portfolios.copying import copy_rows
 from apps.portfolios.errors import MissingPriceError, NoTradingDayError, NoValueError
 from apps.portfolios.kernels.valuation import ValueHistory, time_weighted_returns, value_history
-from apps.portfolios.matrix import DateArray, FloatArray, PriceMatrix, load_matrix
+from apps.portfolios.matrix import DateArray, FloatArray, PriceMatrix, load_current_matrix, load_matrix
 from apps.portfolios.models import Portfolio, PortfolioData, PortfolioReturn
 from apps.portfolios.prices import current_price_version
 from nautilus.api.errors import DomainError
@@ -77,7 +77,8 @@ def _valued(
     portfolio: Portfolio, ledger_version: int, matrix: PriceMatrix, benchmark: str | None
 ) -> tuple[DateArray, ValueHistory]:
     bookings = read_bookings(portfolio.id, ledger_version)
-    days, prices = matrix.trading_days(bookings.symbols, benchmark)
+    rows = matrix.trading_days(bookings.symbols, benchmark)
+    days, prices = matrix.dates[rows], matrix.closes(bookings.symbols, rows)
     last = _last_day(bookings, prices)
     first = _first_day(portfolio, days[: last + 1])
     dates = days[first : last + 1]
@@ -153,7 +154,7 @@ def store_history(portfolio: Portfolio, matrix: PriceMatrix | None = None) -> bo
 
     Returns whether it wrote. Returns end before the first day whose value is not above zero.
     """
-    matrix = matrix or load_matrix(current_price_version())
+    matrix = matrix or load_current_matrix()
     dates, valued = _valued(portfolio, portfolio.ledger_version, matrix, portfolio.benchmark_id)
     history = _history(dates, valued, _returns_while_solvent(valued))
     with transaction.atomic():

@@ -53,21 +53,28 @@ class PriceMatrix:
             )
         return self.prices[:, column]
 
-    def trading_days(self, symbols: Sequence[str], benchmark: str | None) -> tuple[DateArray, FloatArray]:
-        """The days on which any of the symbols or the benchmark has a price, and the symbols' closes on them.
+    def trading_days(self, symbols: Sequence[str], benchmark: str | None) -> npt.NDArray[np.intp]:
+        """The rows of the days on which any of the symbols or the benchmark has a price.
 
         These are the trading days of a book of these symbols: what others do, on another exchange's calendar, is
         nothing to it. The benchmark shows the day that a book of one symbol lacks. Without any of them all days.
-        Closes are (days, symbols), NaN where there is none, also for a symbol that never had a price.
         """
-        columns = {symbol: self.prices[:, column] for column, symbol in enumerate(self.symbols)}
-        nothing = np.full(len(self.dates), np.nan)
-        closes = np.array([columns.get(symbol, nothing) for symbol in symbols]).reshape(len(symbols), len(self.dates)).T
-        marks = [*closes.T, *([columns[benchmark]] if benchmark in columns else [])]
+        marks = [column for column in self._columns([*symbols, *([benchmark] if benchmark else [])]) if column >= 0]
         if not marks:
-            return self.dates, closes
-        is_open = np.isfinite(marks).any(axis=0)
-        return self.dates[is_open], closes[is_open]
+            return np.arange(len(self.dates))
+        return np.flatnonzero(np.isfinite(self.prices[:, marks]).any(axis=1))
+
+    def closes(self, symbols: Sequence[str], rows: npt.NDArray[np.intp]) -> FloatArray:
+        """The symbols' closes on the days of these rows, (rows, symbols); a column of NaN where there never was one."""
+        columns = self._columns(symbols)
+        closes = self.prices[np.ix_(rows, columns)]
+        closes[:, columns < 0] = np.nan
+        return closes
+
+    def _columns(self, symbols: Sequence[str]) -> npt.NDArray[np.intp]:
+        """Each symbol's column, -1 for one that never had a price."""
+        columns = {symbol: column for column, symbol in enumerate(self.symbols)}
+        return np.array([columns.get(symbol, -1) for symbol in symbols], dtype=np.intp)
 
     def row(self, day: date) -> FloatArray:
         """The closes of a day, (symbols,). Raises MissingPriceError for a day without any."""
@@ -85,24 +92,32 @@ def load_matrix(version: int) -> PriceMatrix:
     An old version is built again with the same bits, as prices are only ever added to.
     Raises NoPricesError for version 0, UnknownPriceVersionError for one that never was.
     """
-    origin = _origin(version)
-    with _loading:
-        if origin not in _loaded:
-            _loaded[origin] = _mapped(version, origin)
-        _loaded.move_to_end(origin)
-        while len(_loaded) > KEPT_IN_PROCESS:
-            _loaded.popitem(last=False)
-        return _loaded[origin]
-
-
-def _origin(version: int) -> str:
-    """What tells this version from one of the same number in another database that used the same folder."""
     if version == 0:
         raise NoPricesError
     row = PriceVersion.objects.filter(pk=version).first()
     if row is None:
         raise UnknownPriceVersionError(f"There is no price version {version}.", "It is of another database, perhaps.")
-    return f"{row.id} {row.created_at.isoformat()} {row.rows_changed} {row.source}"
+    return _matrix_of(row)
+
+
+def load_current_matrix() -> PriceMatrix:
+    """The matrix of the newest price version. Raises NoPricesError where there is none yet."""
+    row = PriceVersion.objects.first()
+    if row is None:
+        raise NoPricesError
+    return _matrix_of(row)
+
+
+def _matrix_of(row: PriceVersion) -> PriceMatrix:
+    # Tells this version from one of the same number in another database that used the same folder.
+    origin = f"{row.id} {row.created_at.isoformat()} {row.rows_changed} {row.source}"
+    with _loading:
+        if origin not in _loaded:
+            _loaded[origin] = _mapped(row.id, origin)
+        _loaded.move_to_end(origin)
+        while len(_loaded) > KEPT_IN_PROCESS:
+            _loaded.popitem(last=False)
+        return _loaded[origin]
 
 
 def _mapped(version: int, origin: str) -> PriceMatrix:

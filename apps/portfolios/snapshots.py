@@ -20,15 +20,15 @@ def canonical_json(value: Any) -> str:
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
 
 
-def keep_snapshot(kind: str, portfolio_id: str, inputs: dict[str, Any], result: dict[str, Any]) -> Snapshot:
+def keep_snapshot(kind: str, portfolio_id: str, inputs: dict[str, Any], result: dict[str, Any]) -> None:
     """The snapshot of these inputs, kept now where there was none; the first result stays."""
     if inputs.get("portfolio_id") != portfolio_id:
         raise ValueError(
             f"inputs name portfolio {inputs.get('portfolio_id')!r}; expected {portfolio_id!r}, whose they are"
         )
     canonical_json(result)
-    snapshot, _ = Snapshot.objects.get_or_create(
-        id=snapshot_id(kind, inputs),
-        defaults={"kind": kind, "portfolio_id": portfolio_id, "inputs": inputs, "result": result},
+    snapshot = Snapshot(
+        id=snapshot_id(kind, inputs), kind=kind, portfolio_id=portfolio_id, inputs=inputs, result=result
     )
-    return snapshot
+    # One statement, whether it is new or known: the insert stands in every job's last transaction.
+    Snapshot.objects.bulk_create([snapshot], ignore_conflicts=True)

@@ -5,7 +5,7 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
-from apps.portfolios.matrix import PriceMatrix, load_matrix
+from apps.portfolios.matrix import PriceMatrix, load_current_matrix
 from apps.portfolios.models import Portfolio
 from apps.portfolios.prices import current_price_version
 from apps.portfolios.snapshots import keep_snapshot, snapshot_id
@@ -29,7 +29,7 @@ def submit_analysis(portfolio: Portfolio, parameters: dict[str, Any], user: Any)
 def run_analysis(job: Job) -> Outcome:
     """The whole job: what is asked for becomes exact inputs, the inputs become figures, both are kept."""
     job.progress(0, 3, "loading prices")
-    matrix = load_matrix(current_price_version())
+    matrix = load_current_matrix()
     job.progress(1, 3, "reading the book")
     inputs = exact_inputs(job.task.portfolio_id or "", job.task.inputs, matrix)
     job.progress(2, 3, inputs["method"])

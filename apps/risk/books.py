@@ -34,14 +34,15 @@ class Book:
 
 def current_book(portfolio_id: str) -> Book:
     """What is held now. One statement reads it, so that no booking falls between positions and cash."""
-    columns = ("instrument_id", "quantity", "portfolio__cash", "portfolio__ledger_version", "instrument__currency")
-    rows = Position.objects.filter(portfolio_id=portfolio_id).order_by("instrument_id").values_list(*columns)
-    portfolio = Portfolio.objects.get(pk=portfolio_id)
-    _refuse_other_currencies(portfolio, {row[0]: row[4] for row in rows})
+    of_the_book = ("base_currency", "benchmark_id", "ledger_version", "cash")
+    columns = ("instrument_id", "quantity", "instrument__currency", *(f"portfolio__{name}" for name in of_the_book))
+    rows = list(Position.objects.filter(portfolio_id=portfolio_id).order_by("instrument_id").values_list(*columns))
     if not rows:
         raise _no_positions(portfolio_id, "now")
+    currency, benchmark, ledger_version, cash = rows[0][3:]
+    _refuse_other_currencies(portfolio_id, currency, {row[0]: row[2] for row in rows})
     quantities = tuple((symbol, quantity) for symbol, quantity, *_ in rows)
-    return Book(portfolio_id, portfolio.base_currency, portfolio.benchmark_id, rows[0][3], rows[0][2], quantities)
+    return Book(portfolio_id, currency, benchmark, ledger_version, cash, quantities)
 
 
 def book_at(portfolio_id: str, as_of: date) -> Book:
@@ -60,7 +61,7 @@ def book_at(portfolio_id: str, as_of: date) -> Book:
     if not quantities:
         raise _no_positions(portfolio_id, f"at the close of {as_of}")
     currencies = Instrument.objects.filter(pk__in=[symbol for symbol, _ in quantities])
-    _refuse_other_currencies(portfolio, dict(currencies.values_list("symbol", "currency")))
+    _refuse_other_currencies(portfolio_id, portfolio.base_currency, dict(currencies.values_list("symbol", "currency")))
     return Book(
         portfolio_id, portfolio.base_currency, portfolio.benchmark_id, portfolio.ledger_version, cash, quantities
     )
@@ -73,26 +74,26 @@ def _no_positions(portfolio_id: str, when: str) -> NoPositionsError:
     )
 
 
-def _refuse_other_currencies(portfolio: Portfolio, currencies: dict[str, str]) -> None:
-    others = sorted(f"{symbol} ({code})" for symbol, code in currencies.items() if code != portfolio.base_currency)
+def _refuse_other_currencies(portfolio_id: str, base: str, currencies: dict[str, str]) -> None:
+    others = sorted(f"{symbol} ({code})" for symbol, code in currencies.items() if code != base)
     if others:
         raise CurrencyMismatchError(
-            f"{portfolio.id} is kept in {portfolio.base_currency}, but holds {', '.join(others)}.",
+            f"{portfolio_id} is kept in {base}, but holds {', '.join(others)}.",
             "Hold instruments of the portfolio's currency only: there are no exchange rates yet.",
         )
 
 
 def latest_common_date(symbols: tuple[str, ...], matrix: PriceMatrix) -> date:
     """The latest day on which every one of the symbols has a price."""
-    days, closes = matrix.trading_days(symbols, None)
-    priced = np.isfinite(closes).all(axis=1)
-    if not priced.any():
+    days = matrix.trading_days(symbols, None)
+    priced = days[np.isfinite(matrix.closes(symbols, days)).all(axis=1)]
+    if not len(priced):
         never = [symbol for symbol in symbols if symbol not in set(matrix.symbols)]
         raise InsufficientHistoryError(
             f"There is no day on which all of {', '.join(symbols)} have a price.",
             f"Import prices for {', '.join(never or symbols)}.",
         )
-    return days[np.flatnonzero(priced)[-1]].item()
+    return matrix.dates[priced[-1]].item()
 
 
 def price_book(book: Book, as_of: date, window_days: int, matrix: PriceMatrix) -> PricedBook:
@@ -100,21 +101,22 @@ def price_book(book: Book, as_of: date, window_days: int, matrix: PriceMatrix) -
 
     Its days are those on which anything in it or its benchmark has a price; one on which a part has none is a gap.
     """
-    days, closes = matrix.trading_days(book.symbols, book.benchmark)
-    row = _row_of(as_of, days)
-    prices = closes[max(0, row - window_days) : row + 1]
+    days = matrix.trading_days(book.symbols, book.benchmark)
+    last = _place_of(as_of, matrix.dates[days])
+    window = days[max(0, last - window_days) : last + 1]
+    prices = matrix.closes(book.symbols, window)
     _refuse_short_history(book.symbols, prices, window_days)
     values = np.array([float(quantity) for _, quantity in book.quantities]) * prices[-1]
     return PricedBook(
         symbols=book.symbols,
         values=values,
         returns=simple_returns(prices),
-        dates=days[row - window_days + 1 : row + 1],
+        dates=matrix.dates[window[1:]],
         total=math.fsum([float(book.cash), *values.tolist()]),
     )
 
 
-def _row_of(as_of: date, days: DateArray) -> int:
+def _place_of(as_of: date, days: DateArray) -> int:
     row = int(np.searchsorted(days, np.datetime64(as_of)))
     if row == len(days) or days[row] != np.datetime64(as_of):
         span = f"{days[0]} to {days[-1]}" if len(days) else "there is none"

@@ -5,14 +5,14 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 from billiard.exceptions import SoftTimeLimitExceeded
 from celery import Task as CeleryTask
 from django.conf import settings
 from django.db import InterfaceError, OperationalError
-from django.db.models import F, Q
-from django.db.models.functions import Coalesce
+from django.db.models import Q
 from django.utils import timezone
 from redis.exceptions import RedisError
 
@@ -27,6 +27,8 @@ from nautilus.api.errors import DomainError
 logger = logging.getLogger(__name__)
 
 PROGRESS_INTERVAL_SECONDS = 0.25
+
+_TAKE = (Path(__file__).parent / "sql" / "take.sql").read_text()
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,19 +90,17 @@ class JobTask(CeleryTask):
 def take(task_id: str, worker: str) -> Job | None:
     """The row for this worker, or None where another has it, it has ended, or it was tried too often."""
     now = timezone.now()
-    free = Q(lease_expires_at=None) | Q(lease_expires_at__lt=now)
-    mine = Task.objects.filter(free, pk=task_id, status=Task.Status.PROCESSING, coalesced_with=None)
-    taken = mine.filter(attempts__lt=settings.TASK_MAX_ATTEMPTS).update(
-        attempts=F("attempts") + 1,
-        started_at=Coalesce(F("started_at"), now),
-        worker=worker,
-        lease_expires_at=now + timedelta(seconds=settings.TASK_LEASE_SECONDS),
-    )
-    if not taken:
+    parameters = {
+        "task_id": task_id,
+        "now": now,
+        "lease_expires_at": now + timedelta(seconds=settings.TASK_LEASE_SECONDS),
+        "worker": worker,
+        "max_attempts": settings.TASK_MAX_ATTEMPTS,
+    }
+    task = next(iter(Task.objects.raw(_TAKE, parameters)), None)
+    if task is None:
         logger.info("task %s is not free: its message is dropped", task_id)
         return None
-    task = Task.objects.get(pk=task_id)
-    Task.objects.filter(coalesced_with=task.pk, started_at=None).update(started_at=task.started_at)
     publish_tasks([task])
     return Job(task)
 

@@ -1,0 +1,35 @@
+"""`make bench`, or `python -m benchmarks --help`."""
+
+import argparse
+
+from rich.console import Console
+
+from benchmarks import submit_to_push
+from benchmarks.measuring import keep
+
+BENCHMARKS = {"submit_to_push": submit_to_push}
+
+
+def main() -> None:
+    arguments = parsed()
+    console = Console()
+    for name in arguments.only or BENCHMARKS:
+        benchmark = BENCHMARKS[name]
+        with console.status(benchmark.TITLE):
+            answer = benchmark.run(arguments.rounds, arguments.calls)
+        benchmark.show(console, answer)
+        if not arguments.dry:
+            console.print(f"Kept in {keep(name, answer)}", highlight=False)
+
+
+def parsed() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=7, help="interleaved rounds of each contender (default 7)")
+    parser.add_argument("--calls", type=int, default=40, help="calls a round (default 40)")
+    parser.add_argument("--only", action="append", choices=sorted(BENCHMARKS), help="this one; may be repeated")
+    parser.add_argument("--dry", action="store_true", help="keep no results")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()
