@@ -64,6 +64,11 @@ status: $(RUN_STAMP) ## Shows what runs, and where
 
 .PHONY: venv
 venv: $(RUN_STAMP) ## Makes the virtual environment and installs the lock
+	@:
+
+.PHONY: venv-dev
+venv-dev: $(DEV_STAMP) ## The same with the developers' tools
+	@:
 
 .PHONY: lock
 lock: $(DEV_STAMP) ## Makes requirements.txt and requirements-dev.txt anew from pyproject.toml

@@ -1,0 +1,120 @@
+"""Tasks: how far they are, why they failed, and again."""
+
+import json
+from typing import Any
+
+from django.contrib import admin, messages
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils.html import format_html
+from django.utils.timesince import timesince
+from rest_framework.exceptions import APIException
+from unfold.decorators import display
+
+from apps.tasks.kinds import check_may_submit
+from apps.tasks.models import Task
+from apps.tasks.submission import cancel_task, retry_task
+from nautilus.api.admin import ReadOnlyAdmin
+from nautilus.api.errors import DomainError
+
+Status = Task.Status
+
+
+@admin.register(Task)
+class TaskAdmin(ReadOnlyAdmin):
+    readers = ("risk_manager", "operator")
+    actions = ["retry", "cancel"]
+    list_display = ["kind", "portfolio_id", "status_label", "progress", "took", "attempts", "error_code", "created_at"]
+    list_filter = ["status", "kind"]
+    search_fields = ["id__exact", "portfolio_id", "kind"]
+    date_hierarchy = "created_at"
+    fields = [
+        ("kind", "status_label", "portfolio_id"),
+        ("id", "created_by"),
+        ("progress", "attempts", "worker"),
+        ("created_at", "started_at", "finished_at"),
+        ("coalesced_with", "retry_of"),
+        "inputs_text",
+        "error_text",
+        "result_text",
+    ]
+    readonly_fields = ["status_label", "progress", "inputs_text", "error_text", "result_text"]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Task]:
+        tasks = super().get_queryset(request).select_related("created_by")
+        is_list = request.resolver_match is not None and request.resolver_match.url_name == "tasks_task_changelist"
+        return tasks.defer("result", "inputs") if is_list else tasks  # one result may be as long as a page of rows
+
+    @display(
+        description="Status",
+        ordering="status",
+        label={
+            Status.PROCESSING: "info",
+            Status.SUCCEEDED: "success",
+            Status.FAILED: "danger",
+            Status.CANCELLED: "warning",
+        },
+    )
+    def status_label(self, task: Task) -> str:
+        return task.status
+
+    @admin.display(description="Progress")
+    def progress(self, task: Task) -> str:
+        share = task.progress_done / task.progress_total if task.progress_total else 0.0
+        eta = task.progress_eta_seconds
+        left = f" {task.progress_message}, {eta:.0f} s left" if eta and not task.has_ended else ""
+        return format_html('<progress max="1" value="{}"></progress> {}%{}', f"{share:.3f}", round(100 * share), left)
+
+    @admin.display(description="Took")
+    def took(self, task: Task) -> str:
+        if task.started_at is None:
+            return "waits" if not task.has_ended else "-"
+        if task.finished_at is None:
+            return f"running for {timesince(task.started_at)}"
+        return f"{(task.finished_at - task.started_at).total_seconds():.2f} s"
+
+    @admin.display(description="Error")
+    def error_code(self, task: Task) -> str:
+        return task.error["code"] if task.error else ""
+
+    @admin.display(description="Inputs")
+    def inputs_text(self, task: Task) -> str:
+        return _pretty(task.inputs)
+
+    @admin.display(description="Error")
+    def error_text(self, task: Task) -> str:
+        return _pretty(task.error)
+
+    @admin.display(description="Result")
+    def result_text(self, task: Task) -> str:
+        return _pretty(task.result)
+
+    @admin.action(description="Retry: a new task of the same inputs")
+    def retry(self, request: HttpRequest, queryset: QuerySet[Task]) -> None:
+        for task in queryset:
+            self._try(request, task, lambda task=task: f"retried as {self._retried(request, task).id}")
+
+    def _retried(self, request: HttpRequest, task: Task) -> Task:
+        check_may_submit(request.user, task.kind, task.portfolio_id)
+        return retry_task(task, request.user)
+
+    @admin.action(description="Cancel")
+    def cancel(self, request: HttpRequest, queryset: QuerySet[Task]) -> None:
+        for task in queryset:
+            self._try(request, task, lambda task=task: f"is {cancel_task(task.pk).status}")
+
+    def _try(self, request: HttpRequest, task: Task, operation: Any) -> None:
+        try:
+            self.message_user(request, f"{task}: {operation()}.", messages.SUCCESS)
+        except DomainError as error:
+            self.message_user(request, f"{task}: {error.sentence}", messages.ERROR)
+        except APIException as error:
+            self.message_user(request, f"{task}: {error.detail}", messages.ERROR)
+
+
+def _pretty(value: Any) -> str:
+    if value is None:
+        return "-"
+    return format_html(
+        '<pre style="white-space: pre-wrap; max-height: 30rem; overflow: auto">{}</pre>', json.dumps(value, indent=2)
+    )
