@@ -33,6 +33,7 @@ class BookedForm(forms.ModelForm):
     """A form whose saving is one operation of the ledger, so that its refusals stand beside the fields."""
 
     booked: Model
+    user: Any = None
 
     def book(self, values: dict[str, Any], user: Any) -> Model:
         raise NotImplementedError
