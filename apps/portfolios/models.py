@@ -197,6 +197,7 @@ class PortfolioData(models.Model):
 
     class Meta:
         db_table = "portfolio_data"
+        verbose_name_plural = "portfolio data"
         ordering = ["portfolio", "-date"]
         constraints = [models.UniqueConstraint(fields=["portfolio", "date"], name="portfolio_data_is_one_row")]
 

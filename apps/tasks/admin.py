@@ -63,7 +63,12 @@ class TaskAdmin(ReadOnlyAdmin):
         share = task.progress_done / task.progress_total if task.progress_total else 0.0
         eta = task.progress_eta_seconds
         left = f" {task.progress_message}, {eta:.0f} s left" if eta and not task.has_ended else ""
-        return format_html('<progress max="1" value="{}"></progress> {}%{}', f"{share:.3f}", round(100 * share), left)
+        return format_html(
+            '<progress max="1" value="{}" style="width: 6rem"></progress> {}%{}',
+            f"{share:.3f}",
+            round(100 * share),
+            left,
+        )
 
     @admin.display(description="Took")
     def took(self, task: Task) -> str:
