@@ -43,6 +43,8 @@ def error_of(answer) -> dict:
         ({"confidence": 0.5}, "confidence", "0.5 is not between"),
         ({"confidence": "0.99"}, "confidence", "'0.99' is not a number"),
         ({"confidence": True}, "confidence", "True is not a number"),
+        ({"confidence": 10**400}, "confidence", "is not a number"),
+        ({"window_days": 10**400}, "window_days", "25000"),
         ({"confidence": None}, "confidence", "may not be null"),
         ({"window_days": 1}, "window_days", "2"),
         ({"window_days": 500.5}, "window_days", "500.5 is not a whole number"),

@@ -11,7 +11,7 @@ from typing import Any
 from billiard.exceptions import SoftTimeLimitExceeded
 from celery import Task as CeleryTask
 from django.conf import settings
-from django.db import InterfaceError, OperationalError
+from django.db import InterfaceError, OperationalError, connection
 from django.db.models import Q
 from django.utils import timezone
 from redis.exceptions import RedisError
@@ -113,6 +113,8 @@ def execute(job: Job, function: Callable[[Job], Outcome]) -> None:
         _succeed(job, outcome)
     except JobStoppedError:
         logger.info("task %s: attempt %d was stopped, the task was cancelled or taken over", job.task.pk, job.attempt)
+        if not connection.in_atomic_block:
+            connection.close()  # it may have been stopped between a query and its answer
     except (OperationalError, InterfaceError, RedisError):
         # The store went away under the job. The lease runs out and the sweep sends the task again.
         logger.warning("task %s: attempt %d lost a store", job.task.pk, job.attempt, exc_info=True)

