@@ -120,10 +120,10 @@ def _free_ports(count: int) -> list[int]:
     return ports
 
 
-def wait_until(condition: Callable[[], Any], seconds: float, what: str) -> Any:
+def wait_until(condition: Callable[[], Any], seconds: float, what: str, pause_seconds: float = 0.1) -> Any:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if answer := condition():
             return answer
-        time.sleep(0.1)
+        time.sleep(pause_seconds)
     raise AssertionError(f"waited {seconds:g} s for {what}")

@@ -73,8 +73,10 @@ def test_worker_killed_in_the_middle_of_a_job_loses_nothing(platform: Platform):
 def test_running_job_that_is_cancelled_stops_and_imports_nothing(platform: Platform):
     content = big_price_file().replace(b"Z", b"Y")
     with platform.client() as client:
-        url = client.post(IMPORT, content=content, headers={"Content-Type": "text/csv"}).json()["status_url"]
-        wait_until(lambda: client.get(url).json()["started_at"], 20, "the job to start")
+        accepted = client.post(IMPORT, content=content, headers={"Content-Type": "text/csv"}).json()
+        url, started = accepted["status_url"], "SELECT 1 FROM tasks_task WHERE id = %s AND started_at IS NOT NULL"
+        # Without a pause: the file is read in a second, and what is being written is no longer cancelled.
+        wait_until(lambda: platform.query(started, accepted["task_id"]), 20, "the job to start", pause_seconds=0)
         assert client.delete(url).status_code == 202
         time.sleep(8)
         task = client.get(url).json()
