@@ -78,6 +78,30 @@ def test_other_content_type_is_refused_with_415(trader):
     assert trader.generic("POST", ANALYZE, "a=1", content_type="text/plain").status_code == 415
 
 
+@pytest.mark.parametrize(
+    "text",
+    ["[" * 100_000, '{"\\ud800": 1}', '{"portfolio_id": "P1", "method": "\\ud800"}', '{"portfolio_id": "a\\u0000"}'],
+)
+def test_body_that_is_made_to_hurt_is_refused_clearly(trader, text):
+    answer = trader.generic("POST", ANALYZE, text, content_type="application/json")
+    assert answer.status_code in (400, 404)
+    error_of(answer)
+
+
+def test_body_beyond_the_limit_is_refused_before_it_is_parsed(trader):
+    answer = trader.generic("POST", ANALYZE, "[" + "[]," * 2_000_000 + "[]]", content_type="application/json")
+    assert (answer.status_code, error_of(answer)["code"]) == (413, "body_too_large")
+
+
+def test_token_that_is_no_text_is_refused_as_invalid():
+    assert APIClient().get("/api/v1/portfolios", HTTP_AUTHORIZATION="Bearer \xff\xfe").status_code == 401
+
+
+def test_operator_reads_no_book_through_its_tasks(trader):
+    task_id = trader.post(ANALYZE, {"portfolio_id": "P1"}).json()["task_id"]
+    assert client_of("operator").get(f"/api/v1/tasks/{task_id}").status_code == 404
+
+
 def test_unknown_path_answers_in_the_same_shape(trader):
     answer = trader.get("/api/v1/portfolioz")
     assert answer.status_code == 404
@@ -89,7 +113,9 @@ def test_wrong_method_answers_in_the_same_shape(trader):
     assert (answer.status_code, error_of(answer)["code"]) == (405, "method_not_allowed")
 
 
-@pytest.mark.parametrize("query", ["statuss=failed", "order=kind", "ordering=secret", "status=done", "page=99"])
+@pytest.mark.parametrize(
+    "query", ["statuss=failed", "order=kind", "ordering=secret", "ordering=--kind", "status=done", "page=99"]
+)
 def test_query_parameter_that_does_not_fit_is_refused(trader, query):
     answer = trader.get(f"/api/v1/tasks?{query}")
     assert answer.status_code in (400, 404)
@@ -227,7 +253,7 @@ def test_tasks_of_others_look_as_if_they_were_not_there(trader):
 def test_retry_asks_again_whether_the_user_may(trader):
     task_id = trader.post(ANALYZE, {"portfolio_id": "P1"}).json()["task_id"]
     trader.delete(f"/api/v1/tasks/{task_id}")
-    assert client_of("operator").post(f"/api/v1/tasks/{task_id}/retry").status_code == 403
+    assert client_of("risk_manager").post(f"/api/v1/tasks/{task_id}/retry").status_code == 403
     assert trader.post(f"/api/v1/tasks/{task_id}/retry").status_code == 202
 
 

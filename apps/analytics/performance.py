@@ -22,7 +22,7 @@ KIND = "calculate_portfolio_performance"
 
 
 def submit_performance(portfolio: Portfolio, parameters: dict[str, Any], user: Any) -> Task:
-    version = f"{portfolio.ledger_version}/{current_price_version()}"
+    version = f"{portfolio.ledger_version}/{current_price_version()}/{portfolio.benchmark_id}"
     return submit_task(KIND, parameters, user=user, portfolio_id=portfolio.id, data_version=version)
 
 

@@ -28,6 +28,8 @@ from nautilus.api.views import ApiView
 
 class MayImportPrices(BasePermission):
     def has_permission(self, request: Request, view: object) -> bool:
+        if not request.user.is_authenticated:
+            return False
         check_may_import_prices(request.user)
         return True
 

@@ -54,15 +54,21 @@ class PriceMatrix:
         return self.prices[:, column]
 
     def trading_days(self, symbols: Sequence[str], benchmark: str | None) -> npt.NDArray[np.intp]:
-        """The rows of the days on which any of the symbols or the benchmark has a price.
+        """The rows of a book's trading days.
 
-        These are the trading days of a book of these symbols: what others do, on another exchange's calendar, is
-        nothing to it. The benchmark shows the day that a book of one symbol lacks. Without any of them all days.
+        From the benchmark's first price to its last these are its days: a stray price of one symbol on a Sunday is no
+        day of the book, and a day that only the book lacks is seen. Elsewhere, and without a benchmark, the days on
+        which any of the symbols has a price; what others do, on another exchange's calendar, is nothing to it.
         """
-        marks = [column for column in self._columns([*symbols, *([benchmark] if benchmark else [])]) if column >= 0]
-        if not marks:
+        columns = self._columns([*symbols, *([benchmark] if benchmark else [])])
+        if not (columns >= 0).any():
             return np.arange(len(self.dates))
-        return np.flatnonzero(np.isfinite(self.prices[:, marks]).any(axis=1))
+        is_open: npt.NDArray[np.bool_] = np.isfinite(self.prices[:, columns[columns >= 0]]).any(axis=1)
+        if benchmark and columns[-1] >= 0:
+            marked = np.isfinite(self.prices[:, columns[-1]])
+            days = np.flatnonzero(marked)
+            is_open[days[0] : days[-1] + 1] = marked[days[0] : days[-1] + 1]
+        return np.flatnonzero(is_open)
 
     def closes(self, symbols: Sequence[str], rows: npt.NDArray[np.intp]) -> FloatArray:
         """The symbols' closes on the days of these rows, (rows, symbols); a column of NaN where there never was one."""

@@ -22,7 +22,7 @@ _NO_PERCENTAGE = "the portfolio is worth {total:.2f}: a percentage of that means
 
 
 def submit_analysis(portfolio: Portfolio, parameters: dict[str, Any], user: Any) -> Task:
-    version = f"{portfolio.ledger_version}/{current_price_version()}"
+    version = f"{portfolio.ledger_version}/{current_price_version()}/{portfolio.benchmark_id}"
     return submit_task(KIND, parameters, user=user, portfolio_id=portfolio.id, data_version=version)
 
 
@@ -52,7 +52,7 @@ def exact_inputs(portfolio_id: str, parameters: dict[str, Any], matrix: PriceMat
     """
     asked = parameters.get("as_of")
     book = book_at(portfolio_id, date.fromisoformat(asked)) if asked else current_book(portfolio_id)
-    as_of = asked or latest_common_date(book.symbols, matrix).isoformat()
+    as_of = asked or latest_common_date(book.symbols, book.benchmark, matrix).isoformat()
     return {
         "portfolio_id": portfolio_id,
         "currency": book.currency,
@@ -63,6 +63,7 @@ def exact_inputs(portfolio_id: str, parameters: dict[str, Any], matrix: PriceMat
         "price_version": matrix.version,
         **{name: value for name, value in parameters.items() if name != "portfolio_id"},
         "as_of": as_of,
+        "as_of_asked": asked is not None,
     }
 
 
@@ -79,6 +80,11 @@ def compute(inputs: dict[str, Any], matrix: PriceMatrix) -> dict[str, Any]:
     )
     priced = price_book(book, date.fromisoformat(inputs["as_of"]), inputs["window_days"], matrix)
     estimate = METHODS[inputs["method"]](priced, inputs)
+    newest = str(matrix.dates[matrix.trading_days(book.symbols, book.benchmark)[-1]])
+    if not inputs["as_of_asked"] and inputs["as_of"] < newest:
+        estimate.warnings.append(
+            f"valued at {inputs['as_of']}, the latest day on which all that is held has a price; prices run to {newest}"
+        )
     names = ("portfolio_id", "as_of", "method", "confidence", "horizon_days", "horizon_method")
     return {
         **{name: inputs[name] for name in names},

@@ -83,9 +83,9 @@ def _refuse_other_currencies(portfolio_id: str, base: str, currencies: dict[str,
         )
 
 
-def latest_common_date(symbols: tuple[str, ...], matrix: PriceMatrix) -> date:
+def latest_common_date(symbols: tuple[str, ...], benchmark: str | None, matrix: PriceMatrix) -> date:
     """The latest day on which every one of the symbols has a price."""
-    days = matrix.trading_days(symbols, None)
+    days = matrix.trading_days(symbols, benchmark)
     priced = days[np.isfinite(matrix.closes(symbols, days)).all(axis=1)]
     if not len(priced):
         never = [symbol for symbol in symbols if symbol not in set(matrix.symbols)]

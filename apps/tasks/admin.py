@@ -14,10 +14,13 @@ from unfold.decorators import display
 from apps.tasks.kinds import check_may_submit
 from apps.tasks.models import Task
 from apps.tasks.submission import cancel_task, retry_task
+from nautilus.api.access import sees_every_portfolio
 from nautilus.api.admin import ReadOnlyAdmin
 from nautilus.api.errors import DomainError
 
 Status = Task.Status
+
+_OF_THE_BOOK = ("inputs_text", "error_text", "result_text")
 
 
 @admin.register(Task)
@@ -44,6 +47,11 @@ class TaskAdmin(ReadOnlyAdmin):
         tasks = super().get_queryset(request).select_related("created_by")
         is_list = request.resolver_match is not None and request.resolver_match.url_name == "tasks_task_changelist"
         return tasks.defer("result", "inputs") if is_list else tasks  # one result may be as long as a page of rows
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        """An operator mends tasks and reads no book: inputs and results are for those who see every portfolio."""
+        fields = super().get_fields(request, obj)
+        return fields if sees_every_portfolio(request.user) else [f for f in fields if f not in _OF_THE_BOOK]
 
     @display(
         description="Status",

@@ -1,5 +1,6 @@
 """What happens to a task inside a worker: taken by compare-and-set, held by a lease, ended once."""
 
+import json
 import logging
 import time
 from collections.abc import Callable
@@ -146,4 +147,6 @@ def as_domain_error(error: Exception, job: Job) -> DomainError:
 
 
 def _fail(job: Job, error: DomainError) -> None:
-    end_task(job.task.pk, Task.Status.FAILED, attempt=job.attempt, error=error.as_dict())
+    # PostgreSQL takes no NUL, and an error may name a value that holds one: the task must end all the same.
+    error_dict = json.loads(json.dumps(error.as_dict()).replace("\\u0000", "\\ufffd"))
+    end_task(job.task.pk, Task.Status.FAILED, attempt=job.attempt, error=error_dict)

@@ -1,16 +1,19 @@
 from typing import Any
 from uuid import UUID
 
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
 from apps.tasks.errors import TaskNotFoundError
 from apps.tasks.models import Task
-from nautilus.api.access import sees_every_task
+from nautilus.api.access import has_role, sees_every_task
 
 
 def visible_tasks(user: Any) -> QuerySet[Task]:
-    """A user's own tasks; for risk managers, operators and admins all."""
-    return Task.objects.all() if sees_every_task(user) else Task.objects.filter(created_by=user)
+    """A user's own tasks; risk managers and admins see all, operators those of no portfolio, as they read no book."""
+    if sees_every_task(user):
+        return Task.objects.all()
+    own = Q(created_by=user)
+    return Task.objects.filter(own | Q(portfolio_id=None) if has_role(user, "operator") else own)
 
 
 def get_visible_task(user: Any, task_id: UUID | str) -> Task:

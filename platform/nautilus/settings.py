@@ -166,7 +166,9 @@ REST_FRAMEWORK = {
     ],
     "DEFAULT_PERMISSION_CLASSES": ["nautilus.api.access.Viewer"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_PARSER_CLASSES": ["nautilus.api.parsers.StrictJSONParser"],
+    # What a client claims of itself in X-Forwarded-For must not give it a new throttle.
+    "NUM_PROXIES": 1 if BEHIND_TLS_PROXY else 0,
     "DEFAULT_PAGINATION_CLASS": "nautilus.api.pages.Pages",
     "DEFAULT_FILTER_BACKENDS": ["nautilus.api.pages.StrictFilters", "nautilus.api.pages.StrictOrdering"],
     "DEFAULT_SCHEMA_CLASS": "drf_standardized_errors.openapi.AutoSchema",

@@ -7,7 +7,7 @@ import pytest
 
 from apps.portfolios.ledger import book_cash_flow
 from apps.portfolios.matrix import load_matrix
-from apps.portfolios.models import Instrument, Snapshot
+from apps.portfolios.models import Instrument, Portfolio, Snapshot
 from apps.portfolios.price_import import import_prices
 from apps.portfolios.tests.factories import book_state, make_portfolio, make_prices, make_trade, trading_days
 from apps.risk.analysis import compute, run_analysis
@@ -139,6 +139,17 @@ def test_days_on_which_nothing_of_the_book_trades_are_no_days_of_it(book):
     make_prices({"AAA": [113.0], "BBB": [50.0]}, start=date(2022, 1, 10))
     result = analyze("BOOK", window_days=5, confidence=0.9).result
     assert (result["as_of"], result["observations"]) == ("2022-01-10", 5)
+
+
+def test_stray_price_on_a_day_that_is_none_of_the_benchmarks_changes_nothing(book):
+    make_prices({"IDX": [1.0] * 5})
+    Portfolio.objects.filter(pk="BOOK").update(benchmark="IDX")
+    before = analyze("BOOK").result
+    import_prices(b"date,symbol,close\n2022-01-05,IDX,1.5\n2022-01-01,AAA,90\n", "a slip")
+    import_prices(b"date,symbol,close\n2022-01-08,AAA,90\n", "a Saturday after the benchmark's last day")
+    after = analyze("BOOK").result
+    assert after["var"] == before["var"]
+    assert "prices run to 2022-01-08" in after["warnings"][0]
 
 
 def test_default_day_is_the_latest_on_which_everything_held_has_a_price(book):

@@ -78,6 +78,14 @@ def test_domain_error_becomes_the_tasks_error_with_its_remedy():
     }
 
 
+def test_error_that_names_a_value_with_a_nul_ends_the_task_all_the_same():
+    def refuse(job: Job) -> Outcome:
+        raise DomainError("'A\0B' is no symbol.", "")
+
+    task = run(refuse)
+    assert (task.status, task.error["detail"]) == ("failed", "'A\ufffdB' is no symbol.")
+
+
 def test_fault_of_ours_is_said_to_be_one_without_its_secrets():
     def stumble(job: Job) -> Outcome:
         raise KeyError("password=hunter2")

@@ -47,7 +47,7 @@ def sees_every_portfolio(user: Any) -> bool:
 
 
 def sees_every_task(user: Any) -> bool:
-    return bool({"risk_manager", "operator", ADMIN} & roles_of(user))
+    return bool({"risk_manager", ADMIN} & roles_of(user))
 
 
 class RolePermission(BasePermission):

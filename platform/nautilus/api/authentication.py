@@ -24,7 +24,10 @@ _NOT_A_LOCAL_SHELL = ("origin", "sec-fetch-", "forwarded", "x-forwarded-", "x-re
 
 class BearerAuthentication(TokenAuthentication):
     def authenticate(self, request: Request) -> Any:
-        answer = super().authenticate(request)
+        try:
+            answer = super().authenticate(request)
+        except UnicodeDecodeError as error:
+            raise AuthenticationFailed("Invalid token.") from error
         if answer is None and request.headers.get("Authorization"):
             scheme = request.headers["Authorization"].split(" ")[0][:20]
             raise AuthenticationFailed(

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from django.core.exceptions import PermissionDenied
+from django.core.exceptions import PermissionDenied, RequestDataTooBig, SuspiciousOperation
 from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, JsonResponse
 from drf_standardized_errors.handler import ExceptionHandler
@@ -63,6 +63,11 @@ class ConflictError(DomainError):
     status = 409
 
 
+class BodyTooLargeError(DomainError):
+    code = "body_too_large"
+    status = 413
+
+
 class UnavailableError(DomainError):
     """A store that is needed cannot be reached now."""
 
@@ -94,6 +99,10 @@ class Handler(ExceptionHandler):
             return _as_api_exception(UnavailableError("Redis cannot be reached.", "Try again in some seconds."))
         if isinstance(exc, (OperationalError, InterfaceError)):
             return _as_api_exception(UnavailableError("The database cannot be reached.", "Try again in some seconds."))
+        if isinstance(exc, RequestDataTooBig):
+            return _as_api_exception(BodyTooLargeError("The body is larger than is taken.", "Send less at once."))
+        if isinstance(exc, SuspiciousOperation):
+            return exceptions.ParseError(str(exc))
         if isinstance(exc, Http404) and exc.args:
             return exceptions.NotFound(str(exc.args[0]))
         if isinstance(exc, PermissionDenied) and exc.args:

@@ -48,6 +48,7 @@ class StrictOrdering(OrderingFilter):
     def remove_invalid_fields(self, queryset: QuerySet, fields: Iterable[str], view: APIView, request: Request) -> Any:
         valid = [name for name, _ in self.get_valid_fields(queryset, view, {"request": request})]
         for field in fields:
-            if field.lstrip("-") not in valid:
-                raise ValidationError({"ordering": [unknown_name(field.lstrip("-"), valid, "field")]})
+            name = field.removeprefix("-")
+            if name not in valid:
+                raise ValidationError({"ordering": [unknown_name(name, valid, "field")]})
         return fields
