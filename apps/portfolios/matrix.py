@@ -63,7 +63,7 @@ class PriceMatrix:
         columns = self._columns([*symbols, *([benchmark] if benchmark else [])])
         if not (columns >= 0).any():
             return np.arange(len(self.dates))
-        is_open: npt.NDArray[np.bool_] = np.isfinite(self.prices[:, columns[columns >= 0]]).any(axis=1)
+        is_open = np.asarray(np.isfinite(self.prices[:, columns[columns >= 0]]).any(axis=1))
         if benchmark and columns[-1] >= 0:
             marked = np.isfinite(self.prices[:, columns[-1]])
             days = np.flatnonzero(marked)
