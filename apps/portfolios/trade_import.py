@@ -1,6 +1,9 @@
 """Imports trades from a CSV or Parquet file: all rows or none, and repeatable by `external_id`."""
 
 from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC
+from hashlib import sha256
 from typing import Any
 
 from apps.portfolios.columns import amounts, texts, times
@@ -38,7 +41,15 @@ def read_trades(table: Table) -> list[TradeRow]:
             times(table, "traded_at", faults),
             _optional(table, "external_id", faults),
         )
-    return [TradeRow(*values) for values in zip(*columns, strict=True)]
+    return [_named(TradeRow(*values)) for values in zip(*columns, strict=True)]
+
+
+def _named(row: TradeRow) -> TradeRow:
+    """A row without an `external_id` is named by its content: sent again it is known, twice in a file it is refused."""
+    if row.external_id:
+        return row
+    content = (row.symbol, row.quantity.normalize(), row.price.normalize(), row.traded_at.astimezone(UTC).isoformat())
+    return replace(row, external_id="content:" + sha256(repr(content).encode()).hexdigest()[:32])
 
 
 def _optional(table: Table, name: str, faults: Faults) -> list[str | None]:

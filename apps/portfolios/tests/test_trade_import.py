@@ -157,3 +157,17 @@ def test_more_rows_than_a_request_should_carry_are_refused(
     monkeypatch.setattr(trade_import, "MAX_ROWS", 1)
     with pytest.raises(FileError, match="2 trades"):
         import_trades(portfolio.id, csv(FIRST, SECOND))
+
+
+def test_file_without_external_ids_books_once_however_often_it_is_sent(portfolio: Portfolio) -> None:
+    content = b"symbol,quantity,price,traded_at\nAAA,1,10,2022-01-03T21:00:00Z\nAAA,2,10,2022-01-03T21:00:00Z\n"
+    assert (import_trades(portfolio.id, content).booked, import_trades(portfolio.id, content).booked) == (2, 0)
+    assert portfolio.trades.count() == 2
+
+
+def test_equal_rows_without_external_ids_are_refused(portfolio: Portfolio) -> None:
+    row = b"AAA,1,10,2022-01-03T21:00:00Z\n"
+    with pytest.raises(DomainErrors) as refusal:
+        import_trades(portfolio.id, b"symbol,quantity,price,traded_at\n" + row + row)
+    assert refusal.value.errors[0].code == "duplicate_row"
+    assert portfolio.trades.count() == 0
