@@ -7,6 +7,7 @@ the second is harmless, because a worker takes a row by compare-and-set (executi
 import json
 import logging
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import datetime, timedelta
 
 from django.conf import settings
@@ -101,4 +102,6 @@ def ids_in_queues() -> Iterator[str]:
     for queue in settings.CELERY_TASK_QUEUES:
         for start in range(0, client.llen(queue), _PAGE):
             for message in client.lrange(queue, start, start + _PAGE - 1):
-                yield json.loads(message)["headers"]["id"]
+                # What somebody else left in a queue is no task of ours, and must not stop the sweep.
+                with suppress(ValueError, KeyError, TypeError):
+                    yield json.loads(message)["headers"]["id"]

@@ -52,8 +52,9 @@ def _progress_at_end(status: Task.Status) -> dict[str, Any]:
 
 def _end_followers(task_id: UUID, ending: dict[str, Any]) -> list[Task]:
     followers = Task.objects.filter(coalesced_with=task_id, status=Task.Status.PROCESSING)
-    ids = list(followers.values_list("pk", flat=True))
+    # Locked before they are ended: one that is cancelled meanwhile stays cancelled.
+    ids = list(followers.select_for_update(no_key=True).order_by("id").values_list("pk", flat=True))
     if not ids:
         return []
-    Task.objects.filter(pk__in=ids).update(**ending)
+    Task.objects.filter(pk__in=ids).update(**ending, **_progress_at_end(ending["status"]))
     return list(Task.objects.filter(pk__in=ids))

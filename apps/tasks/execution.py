@@ -4,6 +4,7 @@ import json
 import logging
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -73,7 +74,8 @@ class Job:
             raise JobStoppedError
         followers = Task.objects.filter(coalesced_with=self.task.pk, status=Task.Status.PROCESSING)
         followers.update(**progress)
-        publish_tasks(Task.objects.filter(Q(pk=self.task.pk) | Q(coalesced_with=self.task.pk)))
+        family = Task.objects.filter(Q(pk=self.task.pk) | Q(coalesced_with=self.task.pk))
+        publish_tasks(family.filter(status=Task.Status.PROCESSING))
 
 
 class JobTask(CeleryTask):
@@ -114,13 +116,23 @@ def execute(job: Job, function: Callable[[Job], Outcome]) -> None:
         _succeed(job, outcome)
     except JobStoppedError:
         logger.info("task %s: attempt %d was stopped, the task was cancelled or taken over", job.task.pk, job.attempt)
-        if not connection.in_atomic_block:
-            connection.close()  # it may have been stopped between a query and its answer
+        _drop_connection()
     except (OperationalError, InterfaceError, RedisError):
         # The store went away under the job. The lease runs out and the sweep sends the task again.
         logger.warning("task %s: attempt %d lost a store", job.task.pk, job.attempt, exc_info=True)
     except Exception as error:
+        if isinstance(error, SoftTimeLimitExceeded):
+            _drop_connection()
         _fail(job, as_domain_error(error, job))
+
+
+def _drop_connection() -> None:
+    """Gives up a connection that may have been stopped between a query and its answer: it takes no other query."""
+    if connection.in_atomic_block or connection.connection is None:
+        return
+    with suppress(Exception):
+        connection.connection.cancel_safe(timeout=2)
+    connection.close()
 
 
 def _succeed(job: Job, outcome: Outcome) -> None:

@@ -45,7 +45,9 @@ def submit_task(
         task = _lead(fields) or _follow(fields)
         while task is None:  # the one that led has ended between the two looks
             task = _lead(fields) or _follow(fields)
-        publish_tasks_after_commit([task])
+        publish_tasks_after_commit([task])  # before it is sent, or a fast worker's news would come first
+        if task.coalesced_with_id is None:
+            send_after_commit(task)
     return task
 
 
@@ -57,11 +59,9 @@ def coalesce_key(kind: str, inputs: dict[str, Any], portfolio_id: str | None, da
 def _lead(fields: dict[str, Any]) -> Task | None:
     try:
         with transaction.atomic():
-            task = Task.objects.create(**fields, dispatched_at=fields["created_at"], dispatches=1)
+            return Task.objects.create(**fields, dispatched_at=fields["created_at"], dispatches=1)
     except IntegrityError:  # task_one_computation_a_key
         return None
-    send_after_commit(task)
-    return task
 
 
 def _follow(fields: dict[str, Any]) -> Task | None:
@@ -102,8 +102,8 @@ def _hand_over(leader: Task) -> None:
     heir.dispatched_at, heir.dispatches = timezone.now(), 1
     heir.save(update_fields=["coalesced_with", "started_at", "dispatched_at", "dispatches"])
     Task.objects.filter(pk__in=[other.pk for other in others]).update(coalesced_with=heir, started_at=None)
-    send_after_commit(heir)
     publish_tasks_after_commit([heir])
+    send_after_commit(heir)
 
 
 def retry_task(task: Task, user: Any) -> Task:

@@ -1,3 +1,4 @@
+import signal
 import time
 from datetime import timedelta
 from threading import Thread
@@ -158,6 +159,25 @@ def test_running_job_stops_within_a_lease_when_its_task_is_cancelled(settings):
     assert time.monotonic() - started < 5
     task.refresh_from_db()
     assert (task.status, task.result) == ("cancelled", None)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_time_limit_that_strikes_within_a_query_ends_the_task():
+    def strike(signum: int, frame: object) -> None:
+        raise SoftTimeLimitExceeded
+
+    def slow_query(job: Job) -> Outcome:
+        signal.setitimer(signal.ITIMER_REAL, 0.3)
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_sleep(20)")
+        return Outcome({})
+
+    before = signal.signal(signal.SIGALRM, strike)
+    try:
+        task = run(slow_query)
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    assert (task.status, task.error["code"]) == ("failed", "time_limit_exceeded")
 
 
 @pytest.mark.django_db(transaction=True)

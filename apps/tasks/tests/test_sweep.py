@@ -34,6 +34,12 @@ def test_task_whose_message_waits_in_its_queue_is_left_there():
     assert redis_client().llen("risk_queue") == 1
 
 
+def test_foreign_message_in_a_queue_does_not_stop_the_sweep():
+    redis_client().lpush("strategy_queue", "hello")
+    make_task("risk.analyze", dispatched_at=long_ago())
+    assert sweep()["sent"] == 1
+
+
 def test_task_that_was_sent_a_moment_ago_is_left_alone():
     make_task("risk.analyze")
     assert sweep()["sent"] == 0
