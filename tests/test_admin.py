@@ -4,14 +4,15 @@ from datetime import UTC, datetime
 
 import pytest
 from django.contrib import admin
-from django.contrib.auth.models import User
+from django.contrib.admin.models import LogEntry
+from django.contrib.auth.models import Group, User
 from django.test import Client
 from knox.models import AuthToken
 
 from apps.portfolios.histories import refresh_histories
 from apps.portfolios.ledger import book_cash_flow
 from apps.portfolios.models import Portfolio, Position, Trade
-from apps.portfolios.tests.factories import book_state, make_portfolio, make_prices, make_trade, make_user
+from apps.portfolios.tests.factories import book_state, make_group, make_portfolio, make_prices, make_trade, make_user
 from apps.risk.analysis import run_analysis
 from apps.tasks.execution import execute, take
 from apps.tasks.models import Task
@@ -76,6 +77,10 @@ def test_every_page_opens_for_an_admin(root, book, model):
         assert root.get(path(model, "add/")).status_code == 200
 
 
+# What a browser sends of the lists beside a portfolio's fields.
+INLINES = {f"{lines}-{count}_FORMS": "0" for lines in ("positions", "trades") for count in ("TOTAL", "INITIAL")}
+
+
 def trade_form(**changed: object) -> dict[str, object]:
     form = {"portfolio": "BOOK", "instrument": "AAA", "quantity": "5", "price": "11", "external_id": "A-1"}
     return {**form, "traded_at_0": "2022-01-04", "traded_at_1": "21:00:00", **changed}
@@ -114,10 +119,11 @@ def test_portfolio_that_is_added_is_opened_with_its_cash(root):
 def test_risk_manager_halts_a_portfolio(book):
     client = signed_in("risk_manager")
     answer = client.post(
-        path(Portfolio, "BOOK/change/"), {"name": "A book", "trading_state": "halted", "benchmark": ""}
+        path(Portfolio, "BOOK/change/"), {"name": "Not mine to give", "trading_state": "halted", **INLINES}
     )
     assert answer.status_code == 302, answer.context["adminform"].form.errors
-    assert Portfolio.objects.get(pk="BOOK").trading_state == "halted"
+    portfolio = Portfolio.objects.get(pk="BOOK")
+    assert (portfolio.trading_state, portfolio.name) == ("halted", "A book")
 
 
 @pytest.mark.parametrize(
@@ -132,6 +138,8 @@ def test_risk_manager_halts_a_portfolio(book):
         ("risk_manager", AuthToken, 403),
         ("risk_manager", User, 403),
         ("admin", AuthToken, 200),
+        ("admin", User, 200),
+        ("admin", Group, 200),
     ],
 )
 def test_staff_sees_what_its_role_allows(book, role, model, status):
@@ -159,10 +167,59 @@ def test_operator_cancels_but_does_not_repeat_what_needs_a_trader(book):
 
 def test_token_is_shown_once_and_kept_as_a_hash(root, book):
     user = make_user("trader")
-    page = run_action(root, User, "make_token", user.pk)
+    answer = root.post(path(User), {"action": "make_token", "_selected_action": [user.pk]})
     row = AuthToken.objects.get(user=user)
-    assert row.token_key in page
-    assert row.token_key not in root.get(path(AuthToken)).content.decode()
+    assert row.token_key in answer.content.decode()
+    assert "messages" not in answer.cookies  # what travels there can be read
+    for page in (path(User), path(AuthToken), path(AuthToken, f"{row.pk}/change/"), "/admin/"):
+        assert row.token_key not in root.get(page).content.decode()
+
+
+def test_hash_of_a_token_is_not_shown(root, book):
+    row = AuthToken.objects.get()
+    assert str(row) not in root.get(path(AuthToken, f"{row.pk}/change/")).content.decode()
+
+
+def test_revoked_token_is_gone_and_logged_without_its_hash(root, book):
+    row = AuthToken.objects.get()
+    assert "is revoked" in run_action(root, AuthToken, "revoke", row.pk)
+    assert not AuthToken.objects.exists()
+    assert row.digest not in LogEntry.objects.get().object_repr
+
+
+def test_role_is_not_deleted_and_a_desk_is(root):
+    for name, remains in (("admin", True), ("desk", False)):
+        group = make_group(name)
+        root.post(path(Group, f"{group.pk}/delete/"), {"post": "yes"})
+        assert Group.objects.filter(name=name).exists() is remains
+
+
+@pytest.mark.parametrize("wrong", [{"id": "a b/.."}, {"base_currency": "us$"}, {"inception_date": "2100-01-01"}])
+def test_portfolio_that_the_api_would_refuse_is_refused(root, wrong):
+    form = {"id": "NEW", "name": "New", "base_currency": "USD", "initial_cash": "500", "inception_date": "2022-01-03"}
+    assert "expected" in root.post(path(Portfolio, "add/"), {**form, **wrong}).content.decode().lower()
+    assert not Portfolio.objects.exists()
+
+
+def test_risk_manager_neither_opens_nor_closes_portfolios(book):
+    client = signed_in("risk_manager")
+    assert client.get(path(Portfolio, "add/")).status_code == 403
+    assert client.post(path(Portfolio, "BOOK/close/"), {"_form_submitted": "True"}).status_code == 403
+
+
+def test_portfolio_is_closed_by_an_admin_once_confirmed(book):
+    client = signed_in("admin")
+    client.get(path(Portfolio, "BOOK/close/"))
+    assert Portfolio.objects.get(pk="BOOK").closed_at is None
+    client.post(path(Portfolio, "BOOK/close/"), {"_form_submitted": "True"})
+    assert Portfolio.objects.get(pk="BOOK").closed_at is not None
+    assert client.post(path(Portfolio, "BOOK/change/"), {"name": "Other", **INLINES}).status_code == 403
+
+
+def test_portfolio_saved_as_it_was_stays_as_it_was(root, book):
+    same = {"name": "A book", "trading_state": "active", "groups": [make_group().pk], **INLINES}
+    assert root.post(path(Portfolio, "BOOK/change/"), same).status_code == 302
+    assert Portfolio.objects.get(pk="BOOK").groups.get().name == "desk"
 
 
 @pytest.mark.parametrize("model", [Task, Portfolio, Trade])

@@ -5,10 +5,15 @@ from typing import Any
 from django import forms
 from django.contrib import admin, messages
 from django.core.exceptions import ValidationError
-from django.db.models import Count, Model, Q, QuerySet
-from django.http import HttpRequest
-from unfold.decorators import display
+from django.db.models import Model, QuerySet
+from django.forms.models import construct_instance
+from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
+from unfold.admin import TabularInline
+from unfold.decorators import action, display
+from unfold.views import ChangeList
 
+from apps.portfolios.holdings import value_portfolios
 from apps.portfolios.ledger import book_cash_flow, book_trade, change_portfolio, close_portfolio, open_portfolio
 from apps.portfolios.models import (
     CashFlow,
@@ -22,11 +27,17 @@ from apps.portfolios.models import (
     Snapshot,
     Trade,
 )
-from nautilus.api.access import ROLES
+from nautilus.api.access import ROLES, has_role
 from nautilus.api.admin import ReadOnlyAdmin, RoleAdmin
 from nautilus.api.errors import DomainError
 
 State = Portfolio.TradingState
+
+CLOSING: Any = {
+    "title": "Close this portfolio?",
+    "description": "It takes no bookings any more and cannot be opened again. Its book stays readable.",
+    "form_submit_text": "Close it",
+}
 
 
 class BookedForm(forms.ModelForm):
@@ -39,19 +50,35 @@ class BookedForm(forms.ModelForm):
         raise NotImplementedError
 
     def clean(self) -> dict[str, Any]:
-        values = super().clean() or self.cleaned_data
-        if not self.errors and self.instance._state.adding:
-            self._book(values)
-        return values
-
-    def _book(self, values: dict[str, Any]) -> None:
-        try:
-            self.booked = self.book(values, self.user)
-        except DomainError as error:
-            raise ValidationError([each.sentence for each in getattr(error, "errors", [error])]) from error
+        # Not the inherited one: whether a name is taken is the operation's to say, with its remedy.
+        return self.cleaned_data
 
     def _post_clean(self) -> None:
-        """The operation has checked and written; the model's own checks would meet the row it made."""
+        self._check_formats()
+        if not self.errors:
+            self._book()
+
+    def _check_formats(self) -> None:
+        """A readable id, a currency code: what the operations take as given, as the API checks it before them."""
+        try:
+            construct_instance(self, self.instance, self._meta.fields).clean_fields(self._unchecked())
+        except ValidationError as error:
+            self.add_error(None, error)
+
+    def _unchecked(self) -> set[str]:
+        """All but the form's own fields, as far as they were filled in."""
+        return {each.name for each in self.instance._meta.fields if not self.cleaned_data.get(each.name)}
+
+    def _book(self) -> None:
+        try:
+            self.booked = self.book(self.cleaned_data, self.user)
+        except DomainError as error:
+            for each in getattr(error, "errors", [error]):
+                self.add_error(self._field_of(each), each.sentence)
+
+    def _field_of(self, error: DomainError) -> str | None:
+        named = {"symbol": "instrument"}.get(error.attr or "", error.attr)
+        return named if named in self.fields else None
 
     def save(self, commit: bool = True) -> Model:
         return self.booked
@@ -152,24 +179,83 @@ class PortfolioForm(BookedForm):
         )
 
 
-class ChangePortfolioForm(forms.ModelForm):
+class ChangePortfolioForm(BookedForm):
     class Meta:
         model = Portfolio
         fields = ["name", "benchmark", "trading_state", "groups"]
 
+    def book(self, values: dict[str, Any], user: Any) -> Model:
+        changes = {name: values[name] for name in self.changed_data}
+        if "benchmark" in changes:
+            changes["benchmark"] = changes["benchmark"].pk if changes["benchmark"] else None
+        return change_portfolio(self.instance.pk, changes)
+
+
+class ValuedPortfolios(ChangeList):
+    """The page's portfolios with what they are worth: two queries for all of them."""
+
+    def get_results(self, request: HttpRequest) -> None:
+        super().get_results(request)
+        portfolios: list[Any] = list(self.result_list)  # type: ignore[has-type]
+        valuations = value_portfolios(portfolios)
+        for portfolio in portfolios:
+            portfolio.valuation = valuations[portfolio.pk]
+        self.result_list = portfolios
+
+
+class Held(TabularInline):
+    fields = ["instrument", "quantity", "average_cost", "updated_at"]
+    readonly_fields = fields
+    extra = 0
+    can_delete = False
+    tab = True
+
+    def has_add_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+    def has_view_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return has_role(request.user, "risk_manager")
+
+
+class PositionInline(Held):
+    model = Position
+    per_page = 25
+
+
+class TradeInline(Held):
+    model = Trade
+    fields = ["instrument", "quantity", "price", "traded_at", "external_id"]
+    readonly_fields = fields
+    ordering = ["-traded_at", "-id"]
+    verbose_name_plural = "Recent trades"
+    per_page = 10
+
 
 @admin.register(Portfolio)
 class PortfolioAdmin(RoleAdmin):
-    writers = ("risk_manager",)
-    actions = ["close"]
-    list_display = ["id", "name", "base_currency", "cash", "held", "state", "inception_date", "closed_at"]
+    """Who may change what is as in the API: trading states are the risk manager's, all else the trader's."""
+
+    inlines = [PositionInline, TradeInline]
+    actions_detail = ["close"]
+    list_display = [
+        *("id", "name", "base_currency", "value", "cash_shown", "held"),
+        *("state", "inception_date", "closed_at"),
+    ]
     list_filter = ["trading_state", "base_currency", ("closed_at", admin.EmptyFieldListFilter)]
     search_fields = ["id", "name"]
-    readonly_fields = ["cash", "ledger_version", "created_at", "closed_at"]
-    filter_horizontal = ["groups"]
+    readonly_fields = [
+        *("base_currency", "initial_cash", "inception_date"),
+        *("cash", "ledger_version", "created_at", "closed_at"),
+    ]
 
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Portfolio]:
-        return super().get_queryset(request).annotate(positions_held=Count("positions", filter=~Q(positions=None)))
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        return ValuedPortfolios
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return has_role(request.user, "risk_manager") and (obj is None or obj.closed_at is None)
 
     def get_form(self, request: HttpRequest, obj: Model | None = None, change: bool = False, **kwargs: Any) -> Any:
         kwargs["form"] = ChangePortfolioForm if obj else PortfolioForm
@@ -181,7 +267,13 @@ class PortfolioAdmin(RoleAdmin):
         return [*ChangePortfolioForm.Meta.fields, *self.readonly_fields] if obj else PortfolioForm.Meta.fields
 
     def get_readonly_fields(self, request: HttpRequest, obj: Model | None = None) -> Any:
-        return self.readonly_fields if obj else []
+        if obj is None:
+            return []
+        traders = [] if has_role(request.user, "trader") else ["name", "benchmark", "groups"]
+        return [*traders, *self.readonly_fields]
+
+    def get_inlines(self, request: HttpRequest, obj: Model | None = None) -> Any:
+        return self.inlines if obj else []
 
     def formfield_for_manytomany(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         field = super().formfield_for_manytomany(db_field, request, **kwargs)
@@ -190,13 +282,20 @@ class PortfolioAdmin(RoleAdmin):
         return field
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
-        if change:
-            values = {name: form.cleaned_data[name] for name in ("name", "trading_state")}
-            change_portfolio(obj.pk, {**values, "benchmark": obj.benchmark_id})
+        """The form has opened or changed it."""
 
-    @admin.display(description="Positions", ordering="positions_held")
+    @admin.display(description="Value")
+    def value(self, portfolio: Any) -> str:
+        value = portfolio.valuation.value
+        return f"{value:,.2f}" if value is not None else portfolio.valuation.reason
+
+    @admin.display(description="Cash", ordering="cash")
+    def cash_shown(self, portfolio: Portfolio) -> str:
+        return f"{portfolio.cash:,.2f}"
+
+    @admin.display(description="Positions")
     def held(self, portfolio: Any) -> int:
-        return portfolio.positions_held
+        return len(portfolio.valuation.holdings)
 
     @display(
         description="Trading",
@@ -206,11 +305,18 @@ class PortfolioAdmin(RoleAdmin):
     def state(self, portfolio: Portfolio) -> str:
         return portfolio.trading_state
 
-    @admin.action(description="Close: no more bookings, the books stay readable", permissions=["change"])
-    def close(self, request: HttpRequest, queryset: QuerySet[Portfolio]) -> None:
-        for portfolio in queryset:
-            close_portfolio(portfolio.pk)
-            self.message_user(request, f"{portfolio.pk} is closed.", messages.SUCCESS)
+    def has_close_permission(self, request: HttpRequest, object_id: str | None = None) -> bool:
+        return has_role(request.user, "trader") and self.has_change_permission(request)
+
+    @action(description="Close", permissions=["close"], icon="lock", dialog=CLOSING)
+    def close(self, request: HttpRequest, form: Any, object_id: str) -> HttpResponse:
+        try:
+            close_portfolio(object_id)
+            self.message_user(request, f"{object_id} is closed.", messages.SUCCESS)
+        except DomainError as error:
+            self.message_user(request, error.sentence, messages.ERROR)
+        back = reverse("admin:portfolios_portfolio_change", args=[object_id])
+        return HttpResponse(headers={"HX-Redirect": back})  # the dialog is HTMX's
 
 
 @admin.register(Instrument)
@@ -220,7 +326,8 @@ class InstrumentAdmin(RoleAdmin):
     search_fields = ["symbol", "name"]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Model | None = None) -> Any:
-        return ["symbol", "created_at"] if obj else ["created_at"]
+        # The books that hold it are kept in its currency.
+        return ["symbol", "currency", "created_at"] if obj else ["created_at"]
 
 
 @admin.register(Position)
@@ -239,10 +346,11 @@ class PriceVersionAdmin(ReadOnlyAdmin):
 
 @admin.register(DailyPrice)
 class DailyPriceAdmin(ReadOnlyAdmin):
-    list_display = ["instrument", "date", "close", "version_id"]
+    list_display = ["instrument_id", "date", "close", "version_id"]
     search_fields = ["=instrument__symbol"]
     list_filter = ["instrument"]
-    ordering = ["-id"]
+    date_hierarchy = "date"
+    ordering = ["-version_id", "-id"]
     show_full_result_count = False  # counting a million rows for a caption
 
 
@@ -265,3 +373,6 @@ class SnapshotAdmin(ReadOnlyAdmin):
     list_display = ["id", "kind", "portfolio_id", "created_at"]
     list_filter = ["kind", "portfolio"]
     search_fields = ["id__startswith"]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Snapshot]:
+        return super().get_queryset(request).defer("inputs", "result")  # read one at a time, on its own page

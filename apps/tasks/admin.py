@@ -6,8 +6,8 @@ from typing import Any
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils import timezone
 from django.utils.html import format_html
-from django.utils.timesince import timesince
 from rest_framework.exceptions import APIException
 from unfold.decorators import display
 
@@ -68,13 +68,15 @@ class TaskAdmin(ReadOnlyAdmin):
 
     @admin.display(description="Progress")
     def progress(self, task: Task) -> str:
-        share = task.progress_done / task.progress_total if task.progress_total else 0.0
+        percent = round(100 * task.progress_done / task.progress_total) if task.progress_total else 0
         eta = task.progress_eta_seconds
-        left = f" {task.progress_message}, {eta:.0f} s left" if eta and not task.has_ended else ""
+        left = f"{task.progress_message}, {eta:.0f} s left" if eta and not task.has_ended else ""
+        # Not <progress>: an empty one looks full in some browsers.
         return format_html(
-            '<progress max="1" value="{}" style="width: 6rem"></progress> {}%{}',
-            f"{share:.3f}",
-            round(100 * share),
+            '<div class="bg-base-200 overflow-hidden rounded-default dark:bg-base-700" style="width: 8rem">'
+            '<div class="bg-primary-600 h-1.5" style="width: {}%"></div></div>{}% {}',
+            percent,
+            percent,
             left,
         )
 
@@ -83,8 +85,8 @@ class TaskAdmin(ReadOnlyAdmin):
         if task.started_at is None:
             return "waits" if not task.has_ended else "-"
         if task.finished_at is None:
-            return f"running for {timesince(task.started_at)}"
-        return f"{(task.finished_at - task.started_at).total_seconds():.2f} s"
+            return f"{(timezone.now() - task.started_at).total_seconds():,.0f}\u00a0s…"
+        return f"{(task.finished_at - task.started_at).total_seconds():.2f}\u00a0s"
 
     @admin.display(description="Error")
     def error_code(self, task: Task) -> str:

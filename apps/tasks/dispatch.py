@@ -9,12 +9,15 @@ import logging
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import datetime, timedelta
+from functools import cache
+from typing import Any
 
 from django.conf import settings
 from django.db import transaction
 from django.db.models import F, Q
 from django.utils import timezone
-from kombu.exceptions import OperationalError
+from kombu.exceptions import LimitExceeded, OperationalError
+from kombu.pools import producers
 from redis.exceptions import RedisError
 
 from apps.tasks.endings import end_task
@@ -36,11 +39,23 @@ def send_after_commit(task: Task) -> None:
 def send(task: Task) -> bool:
     """Puts the task's message on its queue; False where Redis is away, and then the sweep sends it."""
     try:
-        celery_app.send_task(task.kind, args=[str(task.id)], task_id=str(task.id), retry=False)
-    except (OperationalError, RedisError, OSError) as error:
+        with _producers().acquire(block=True, timeout=settings.REDIS_TIMEOUT_SECONDS) as producer:
+            celery_app.send_task(task.kind, args=[str(task.id)], task_id=str(task.id), retry=False, producer=producer)
+    except (OperationalError, LimitExceeded, RedisError, OSError) as error:
         logger.warning("task %s (%s) could not be sent, the sweep will: %s", task.id, task.kind, error)
         return False
     return True
+
+
+@cache
+def _producers() -> Any:
+    """Producers with a short patience: a request that submits must not hang with a Redis that hangs."""
+    options = {
+        **settings.CELERY_BROKER_TRANSPORT_OPTIONS,
+        "socket_timeout": settings.REDIS_TIMEOUT_SECONDS,
+        "retry_on_timeout": False,
+    }
+    return producers[celery_app.connection_for_write(transport_options=options)]
 
 
 def sweep() -> dict[str, int]:

@@ -5,12 +5,14 @@ machine needs (nautilus/local/environment.py). A value that is missing or malfor
 the message names all of them at once, with what was expected.
 """
 
+import os
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import dj_database_url
 from django.core.exceptions import ImproperlyConfigured
+from django.urls import reverse_lazy
 from environs import Env, validate
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -293,5 +295,83 @@ LOGGING = {
     "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
 }
 
+
 # --- The admin ----------------------------------------------------------------------------------------
-UNFOLD = {"SITE_TITLE": "Nautilus", "SITE_HEADER": "Nautilus", "SITE_SUBHEADER": "Risk and analytics"}
+def _nav(title: str, icon: str, model: str) -> dict[str, Any]:
+    """A link to a model's list, for those who may see that list."""
+    app, name = model.split(".")
+
+    def may_see(request: Any) -> bool:
+        from django.apps import apps
+        from django.contrib.admin import site
+
+        return site.get_model_admin(apps.get_model(model)).has_view_permission(request)
+
+    return {
+        "title": title,
+        "icon": icon,
+        "link": reverse_lazy(f"admin:{app}_{name}_changelist"),
+        "permission": may_see,
+    }
+
+
+# Where Flower is for a browser; `make run` gives the port of the one that it started on this machine.
+_FLOWER_PORT = os.environ.get("NAUTILUS_FLOWER_PORT") if LOCAL_OPERATOR else None
+_FLOWER_URL = os.environ.get("NAUTILUS_FLOWER_URL") or (_FLOWER_PORT and f"http://localhost:{_FLOWER_PORT}/")
+
+LOGIN_REDIRECT_URL = "/admin/"  # for who signs in at /admin/login/ itself
+
+UNFOLD: dict[str, Any] = {
+    "SITE_TITLE": "Nautilus",
+    "SITE_HEADER": "Nautilus",
+    "SITE_SUBHEADER": "Risk and analytics",
+    "SITE_SYMBOL": "sailing",
+    "SITE_URL": "/api/docs",
+    "SIDEBAR": {
+        "navigation": [
+            {
+                "title": "Books",
+                "items": [
+                    _nav("Portfolios", "account_balance_wallet", "portfolios.portfolio"),
+                    _nav("Trades", "swap_horiz", "portfolios.trade"),
+                    _nav("Cash flows", "payments", "portfolios.cashflow"),
+                    _nav("Positions", "stacked_bar_chart", "portfolios.position"),
+                    _nav("Daily values", "show_chart", "portfolios.portfoliodata"),
+                    _nav("Daily returns", "percent", "portfolios.portfolioreturn"),
+                ],
+            },
+            {
+                "title": "Market data",
+                "items": [
+                    _nav("Instruments", "category", "portfolios.instrument"),
+                    _nav("Prices", "candlestick_chart", "portfolios.dailyprice"),
+                    _nav("Price versions", "history", "portfolios.priceversion"),
+                ],
+            },
+            {
+                "title": "Work",
+                "items": [
+                    _nav("Tasks", "task_alt", "tasks.task"),
+                    _nav("Risk figures", "warning", "risk.riskmetric"),
+                    _nav("Performance", "monitoring", "analytics.analyticsmetric"),
+                    _nav("Snapshots", "photo_camera", "portfolios.snapshot"),
+                ],
+            },
+            {
+                "title": "Access",
+                "items": [
+                    _nav("Users", "person", "auth.user"),
+                    _nav("Roles and desks", "groups", "auth.group"),
+                    _nav("Tokens", "key", "knox.authtoken"),
+                ],
+            },
+            {
+                "title": "Elsewhere",
+                "items": [
+                    {"title": "API documentation", "icon": "api", "link": "/api/docs"},
+                    *([{"title": "Flower", "icon": "local_florist", "link": _FLOWER_URL}] if _FLOWER_URL else []),
+                ],
+            },
+        ]
+    },
+}
