@@ -8,9 +8,10 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from apps.portfolios.access import get_visible_portfolio
-from apps.risk.analysis import submit_analysis
+from apps.risk import analysis
+from apps.risk.inputs import submit_risk
 from apps.risk.models import RiskMetric
-from apps.risk.serializers import AnalyzeSerializer, RiskMetricSerializer
+from apps.risk.serializers.analysis import AnalyzeSerializer, RiskMetricSerializer
 from apps.tasks.api import AcceptedSerializer, accepted
 from nautilus.api.access import Trader, Viewer
 from nautilus.api.views import ApiView
@@ -25,7 +26,7 @@ class AnalyzeView(ApiView):
         """Compute VaR and expected shortfall of a portfolio."""
         parameters = self.validated_json(request)
         portfolio = get_visible_portfolio(request.user, parameters["portfolio_id"])
-        return accepted(submit_analysis(portfolio, parameters, request.user))
+        return accepted(submit_risk(analysis.KIND, portfolio, parameters, request.user))
 
 
 class MetricsFilter(filters.FilterSet):

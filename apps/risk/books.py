@@ -1,18 +1,25 @@
 """The book whose risk is asked for: what was held, at which prices, with which returns behind it."""
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
-from typing import Any
 
 import numpy as np
 
 from apps.portfolios.kernels.valuation import simple_returns
-from apps.portfolios.matrix import DateArray, PriceMatrix
+from apps.portfolios.matrix import DateArray, FloatArray, PriceMatrix
 from apps.portfolios.models import CashFlow, Instrument, Portfolio, Position, Trade
 from apps.portfolios.trade_rows import booked_cost
-from apps.risk.errors import AsOfError, CurrencyMismatchError, InsufficientHistoryError, NoPositionsError
+from apps.risk.errors import (
+    AsOfError,
+    CurrencyMismatchError,
+    InsufficientHistoryError,
+    NoPositionsError,
+    ProxyError,
+)
+from apps.risk.kernels.historical import scenario_pnl
 from apps.risk.methods import PricedBook
 
 
@@ -96,24 +103,100 @@ def latest_common_date(symbols: tuple[str, ...], benchmark: str | None, matrix: 
     return matrix.dates[priced[-1]].item()
 
 
-def price_book(book: Book, as_of: date, window_days: int, matrix: PriceMatrix) -> PricedBook:
+@dataclass(frozen=True, slots=True)
+class MissingPrices:
+    """What to do where a held symbol lacks a return in the window: refuse, unless something else was asked for.
+
+    `proxies`: symbol to the symbol whose returns stand in on the days without its own. `policy`: "error", or
+    "drop_days" to leave out the days on which a return is still missing.
+    """
+
+    proxies: Mapping[str, str] = field(default_factory=dict)
+    policy: str = "error"
+
+
+def price_book(
+    book: Book, as_of: date, window_days: int, matrix: PriceMatrix, missing: MissingPrices | None = None
+) -> PricedBook:
     """The book at the close of `as_of`, with the `window_days` returns up to and including it.
 
     Its days are those on which anything in it or its benchmark has a price; one on which a part has none is a gap.
+    Raises InsufficientHistoryError, AsOfError, ProxyError.
     """
+    missing = missing or MissingPrices()
     days = matrix.trading_days(book.symbols, book.benchmark)
     last = _place_of(as_of, matrix.dates[days])
     window = days[max(0, last - window_days) : last + 1]
     prices = matrix.closes(book.symbols, window)
-    _refuse_short_history(book.symbols, prices, window_days)
+    _refuse_unpriced(book.symbols, prices[-1], as_of)
+    returns, dates = simple_returns(prices), matrix.dates[window[1:]]
+    warnings = _stand_in(returns, dates, book, missing.proxies, matrix.closes(list(missing.proxies.values()), window))
+    if missing.policy == "drop_days":
+        returns, dates, dropped = _without_gaps(returns, dates, window_days)
+        warnings += dropped
+    else:
+        _refuse_short_history(book.symbols, returns, window_days)
     values = np.array([float(quantity) for _, quantity in book.quantities]) * prices[-1]
     return PricedBook(
         symbols=book.symbols,
         values=values,
-        returns=simple_returns(prices),
-        dates=matrix.dates[window[1:]],
+        returns=returns,
+        dates=dates,
+        pnl=scenario_pnl(returns, values),
         total=math.fsum([float(book.cash), *values.tolist()]),
+        warnings=tuple(warnings),
     )
+
+
+def _refuse_unpriced(symbols: tuple[str, ...], prices: FloatArray, as_of: date) -> None:
+    unpriced = [symbol for symbol, price in zip(symbols, prices, strict=True) if not np.isfinite(price)]
+    if unpriced:
+        raise InsufficientHistoryError(
+            f"{', '.join(unpriced)} has no price on {as_of}: the book has no value then.",
+            f"Import the price, or leave as_of out for the latest day on which all of {', '.join(symbols)} have one.",
+            attr="as_of",
+        )
+
+
+def _stand_in(
+    returns: FloatArray, dates: DateArray, book: Book, proxies: Mapping[str, str], prices: FloatArray
+) -> list[str]:
+    """Fills in place, from the stand-ins' `prices` (days + 1, proxies); returns what to say about it."""
+    said = []
+    for (symbol, proxy), closes in zip(proxies.items(), prices.T, strict=True):
+        if symbol not in book.symbols:
+            raise ProxyError(
+                f"proxy names {symbol}, which {book.portfolio_id} does not hold.",
+                f"Name one of {', '.join(book.symbols)}.",
+                "proxy",
+            )
+        if np.isnan(closes).all():
+            raise ProxyError(f"The proxy {proxy} has no price in the window.", f"Import prices of {proxy}.", "proxy")
+        own = returns[:, book.symbols.index(symbol)]
+        filled = np.isnan(own) & np.isfinite(simple_returns(closes[:, np.newaxis])[:, 0])
+        own[filled] = simple_returns(closes[:, np.newaxis])[filled, 0]
+        if filled.any():
+            said.append(
+                f"{filled.sum()} of {len(own)} returns of {symbol} are those of its proxy {proxy}: "
+                f"{dates[filled][0]} to {dates[filled][-1]}"
+            )
+    return said
+
+
+def _without_gaps(returns: FloatArray, dates: DateArray, window_days: int) -> tuple[FloatArray, DateArray, list[str]]:
+    whole = np.isfinite(returns).all(axis=1)
+    if whole.sum() < 2:
+        raise InsufficientHistoryError(
+            f"{whole.sum()} days of the window of {window_days} have a return of every position; expected at least 2.",
+            "Import the missing prices, or name a proxy for the symbol with the short history.",
+            attr="missing",
+        )
+    if whole.sum() == window_days:
+        return returns, dates, []
+    said = f"{whole.sum()} of {window_days} days are used: {len(whole) - whole.sum()} lack the return of a position"
+    if (~whole).any():
+        said += f" and were dropped, {dates[~whole][0]} to {dates[~whole][-1]}"
+    return returns[whole], dates[whole], [said]
 
 
 def _place_of(as_of: date, days: DateArray) -> int:
@@ -126,16 +209,17 @@ def _place_of(as_of: date, days: DateArray) -> int:
     return row
 
 
-def _refuse_short_history(symbols: tuple[str, ...], prices: Any, window_days: int) -> None:
-    missing = np.isnan(prices)
-    # The returns in a row that end on the last day: as many as there are priced days behind it without a gap.
-    have = np.where(missing.any(axis=0), missing[::-1].argmax(axis=0), len(prices)) - 1
-    short = {symbol: max(int(count), 0) for symbol, count in zip(symbols, have, strict=True) if count < window_days}
+def _refuse_short_history(symbols: tuple[str, ...], returns: FloatArray, window_days: int) -> None:
+    missing = np.isnan(returns)
+    # The returns in a row that end on the last day.
+    have = np.where(missing.any(axis=0), missing[::-1].argmax(axis=0), len(returns))
+    short = {symbol: int(count) for symbol, count in zip(symbols, have, strict=True) if count < window_days}
     if short:
         raise InsufficientHistoryError(
             f"A window of {window_days} returns was asked for; "
             + ", ".join(f"{symbol} has {count}" for symbol, count in short.items())
             + ".",
-            f"Ask for window_days of {min(short.values())} or less, or import older prices.",
+            f"Ask for window_days of {min(short.values())} or less, import older prices, name a proxy for the symbol, "
+            'or ask for "missing": "drop_days".',
             attr="window_days",
         )

@@ -17,3 +17,7 @@ class CurrencyMismatchError(DomainError):
 
 class AsOfError(DomainError):
     code = "as_of_out_of_range"
+
+
+class ProxyError(DomainError):
+    code = "invalid_proxy"

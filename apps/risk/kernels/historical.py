@@ -1,21 +1,20 @@
-"""Historical simulation: VaR, expected shortfall and their split by position, from scenarios taken as they happened.
+"""Historical simulation: VaR and expected shortfall from scenarios taken as they happened (their split: tail.py).
 
 Shapes: `returns` is (days, symbols), fractions; `values` is (symbols,), today's value of each position in the book's
 currency, negative when short; `pnl` is (days,), or (days, portfolios) for many books at once, in that currency.
 VaR and ES are positive when they are losses.
 
-Sources: Jorion (2007), Value at Risk, 3rd ed., ch. 10.2 (historical simulation) and 7.2 (component, marginal and
-incremental VaR); Rockafellar & Uryasev (2002), Conditional value-at-risk for general loss distributions, J. Banking
+Sources: Jorion (2007), Value at Risk, 3rd ed., ch. 10.2 (historical simulation); Rockafellar & Uryasev (2002), Conditional value-at-risk for general loss distributions, J. Banking
 & Finance 26, prop. 8 (ES as the mean of the worst 1-c part, the scenario on its edge counted in part).
 
-Bits: the sums that make one book's figures are correctly rounded (math.fsum), so they depend on no BLAS, thread count,
-memory layout or order of positions, and the components add up to VaR to the last bit.
+Bits: the P&L of one book's scenarios is correctly rounded (math.fsum), so it depends on no BLAS, thread count,
+memory layout or order of positions.
 """
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 from typing import overload
 
 import numpy as np
@@ -30,31 +29,6 @@ Matrix = np.ndarray[tuple[int, int], np.dtype[np.float64]]
 
 # Rows turned into Python floats at a time by fsum: keeps a million simulated paths from becoming one list.
 _ROWS_AT_A_TIME = 4096
-
-
-@dataclass(frozen=True, slots=True)
-class Decomposition:
-    """One book's VaR and its split. The arrays are (symbols,), in the order of `values`.
-
-    `var` equals math.fsum(component) exactly. `scenario` is the row of the scenario whose loss the VaR is.
-    """
-
-    var: float
-    scenario: int
-    component: FloatArray
-    marginal: FloatArray
-    incremental: FloatArray
-
-    def scaled(self, horizon_days: int) -> "Decomposition":
-        """The same split over `horizon_days` by the square root of time.
-
-        `var` is summed from the scaled components, so that they still add up exactly; it may be the last bit
-        away from scale_horizon(var, horizon_days).
-        """
-        component = scale_horizon(self.component, horizon_days)
-        marginal = scale_horizon(self.marginal, horizon_days)
-        incremental = scale_horizon(self.incremental, horizon_days)
-        return Decomposition(math.fsum(component.tolist()), self.scenario, component, marginal, incremental)
 
 
 def tail_count(confidence: float, observations: int) -> int:
@@ -144,65 +118,6 @@ def worst_scenarios(pnl: FloatArray, count: int) -> IntArray:
     return candidates[np.argsort(pnl[candidates], kind="stable")][:count]
 
 
-def var_scenario(pnl: FloatArray, confidence: float) -> int:
-    """Row of the scenario whose loss is the VaR of one book (days,): of equal P&L the later ones count as less bad.
-
-    Raises ValueError as value_at_risk does.
-    """
-    _check_pnl(pnl, dimensions=(1,))
-    return int(worst_scenarios(pnl, tail_count(confidence, len(pnl)))[-1])
-
-
-def component_var(returns: FloatArray, values: FloatArray, scenario: int) -> FloatArray:
-    """Loss by position in the VaR's scenario, (symbols,): -value x return. math.fsum of it is the VaR exactly.
-
-    `scenario` is var_scenario(scenario_pnl(returns, values), confidence). Raises ValueError as scenario_pnl does, and
-    for a row that is not there.
-    """
-    _check_book(returns, values, dimensions=(1,))
-    return _negated(_row(returns, scenario) * values)
-
-
-def marginal_var(returns: FloatArray, scenario: int) -> FloatArray:
-    """dVaR per unit of currency more in each position, (symbols,), a fraction: minus its return in the VaR's scenario.
-
-    Exact as long as the same scenario stays the k-th worst. Raises ValueError for a row that is not there.
-    """
-    return _negated(_row(returns, scenario))
-
-
-def incremental_var(returns: FloatArray, values: FloatArray, pnl: FloatArray, confidence: float) -> FloatArray:
-    """VaR of the book minus VaR of the book without that position, (symbols,); negative for one that hedges.
-
-    `pnl` is scenario_pnl(returns, values), (days,). Takes days x symbols x 8 bytes, twice.
-    Raises ValueError as scenario_pnl and value_at_risk do.
-    """
-    _check_book(returns, values, dimensions=(1,))
-    _check_pnl(pnl, dimensions=(1,))
-    if len(pnl) != len(returns):
-        raise ValueError(f"pnl has {len(pnl)} rows; expected the {len(returns)} of returns")
-    without = pnl[:, np.newaxis] - returns * values
-    return np.asarray(value_at_risk(pnl, confidence) - value_at_risk(without, confidence), np.float64)
-
-
-def decompose(returns: FloatArray, values: FloatArray, confidence: float) -> Decomposition:
-    """VaR of one book with its component, marginal and incremental parts, from one pass over the scenarios.
-
-    `returns` (days, symbols), `values` (symbols,). `var` is value_at_risk(scenario_pnl(returns, values), confidence),
-    and math.fsum(component), to the bit. Raises ValueError as those do.
-    """
-    _check_book(returns, values, dimensions=(1,))
-    pnl = scenario_pnl(returns, values)
-    scenario = var_scenario(pnl, confidence)
-    return Decomposition(
-        var=value_at_risk(pnl, confidence),
-        scenario=scenario,
-        component=component_var(returns, values, scenario),
-        marginal=marginal_var(returns, scenario),
-        incremental=incremental_var(returns, values, pnl, confidence),
-    )
-
-
 @overload
 def scale_horizon(one_day: float, horizon_days: int) -> float: ...
 @overload
@@ -251,6 +166,7 @@ def annual_volatility(pnl: FloatArray, value: float) -> float | None:
     return float(np.std(pnl / value, ddof=1)) * math.sqrt(TRADING_DAYS_PER_YEAR)
 
 
+@lru_cache(maxsize=1024)
 def _exact_tail_mass(confidence: float, observations: int) -> Fraction:
     if not 0.5 < confidence < 1:
         raise ValueError(f"confidence is {confidence}; expected more than 0.5 and less than 1, as in 0.99")
@@ -273,13 +189,6 @@ def _negated(array: FloatArray) -> FloatArray:
     # Not -array: that makes -0.0 of a flat book, and a client would read a negative VaR.
     negated: FloatArray = 0.0 - array
     return negated
-
-
-def _row(returns: FloatArray, scenario: int) -> FloatArray:
-    if not 0 <= scenario < len(returns):
-        raise ValueError(f"scenario is row {scenario}; expected 0 to {len(returns) - 1}")
-    row: FloatArray = returns[scenario]
-    return row
 
 
 def _check_book(returns: FloatArray, values: FloatArray, dimensions: tuple[int, ...] = (1, 2)) -> None:

@@ -7,23 +7,25 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-Method = Callable[["PricedBook", dict[str, Any]], "Estimate"]
-
-METHODS: dict[str, Method] = {}
+FloatArray = NDArray[np.float64]
+Parameters = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class PricedBook:
     """A book at one close: `values` (symbols,) in its currency, `returns` (days, symbols) up to and including it.
 
-    `dates` (days,) are the days on which the returns end; `total` is the book's value with its cash.
+    `dates` (days,) are the days on which the returns end; `pnl` (days,) is today's book through each of them, every
+    sum correctly rounded; `total` is the book's value with its cash; `warnings` say what was done about missing prices.
     """
 
     symbols: tuple[str, ...]
-    values: NDArray[np.float64]
-    returns: NDArray[np.float64]
+    values: FloatArray
+    returns: FloatArray
     dates: NDArray[np.datetime64]
+    pnl: FloatArray
     total: float
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,22 +36,55 @@ class Scenario:
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """Figures over the horizon, positive for a loss, in the book's currency; arrays are (symbols,)."""
+    """Figures over the horizon, positive for a loss, in the book's currency; arrays are (symbols,).
+
+    The components add up to their figure exactly, in any order. Marginal figures are per unit of currency more in the
+    position; incremental ones are the book's figure minus that of the book without the position.
+    """
 
     var: float
     expected_shortfall: float
     observations: int
-    component: NDArray[np.float64]
-    marginal: NDArray[np.float64]
-    incremental: NDArray[np.float64]
+    component_var: FloatArray
+    marginal_var: FloatArray
+    incremental_var: FloatArray
+    component_es: FloatArray
+    marginal_es: FloatArray
+    incremental_es: FloatArray
     worst: list[Scenario]
     standard_error: float | None = None
     warnings: list[str] = field(default_factory=list)
 
 
-def method(name: str) -> Callable[[Method], Method]:
-    def register(function: Method) -> Method:
-        METHODS[name] = function
-        return function
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """VaR and ES of the next day, positive for a loss, in the unit of the P&L that they were made from."""
 
-    return register
+    var: float
+    expected_shortfall: float
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """One VaR method: the full estimate of a book, and the bare forecast from one P&L series, for backtests.
+
+    `forecast(pnl, parameters)`: `pnl` (days,), oldest first, is one book's P&L through the window, and nothing else
+    is known; it agrees with the one-day `estimate` of that book to 1e-9. `cost(days, symbols, parameters)` is the
+    work of one estimate in elementary floating-point steps, for the limits of apps/risk/costs.py.
+    """
+
+    name: str
+    estimate: Callable[[PricedBook, Parameters], Estimate]
+    forecast: Callable[[FloatArray, Parameters], Forecast]
+
+
+METHODS: dict[str, Method] = {}
+
+
+def register(
+    name: str,
+    estimate: Callable[[PricedBook, Parameters], Estimate],
+    forecast: Callable[[FloatArray, Parameters], Forecast],
+) -> None:
+    METHODS[name] = Method(name, estimate, forecast)
