@@ -27,8 +27,6 @@ NOT_YET = {
     "/api/v1/sprint3/risk/monitoring/status",
     "/api/v1/sprint3/risk/monitoring/stop",
     "/api/v1/sprint3/risk/monitoring/start",
-    "/api/v1/sprint3/analytics/risk/stress",
-    "/api/v1/sprint3/analytics/risk/backtest",
     "/api/v1/sprint3/risk/limits",
     "/api/v1/sprint3/risk/limits/monitoring/status",
     "/api/v1/sprint3/risk/pre-trade-check",

@@ -2,6 +2,7 @@ from celery import shared_task
 
 from apps.analytics.performance import run_performance
 from apps.portfolios.price_import import run_price_import
+from apps.portfolios.replays import run_replay
 from apps.tasks.execution import Job, JobTask, Outcome
 
 
@@ -13,3 +14,8 @@ def calculate_portfolio_performance(job: Job) -> Outcome:
 @shared_task(name="market_data.import", base=JobTask)
 def import_market_data(job: Job) -> Outcome:
     return run_price_import(job)
+
+
+@shared_task(name="snapshots.replay", base=JobTask)
+def replay_snapshot(job: Job) -> Outcome:
+    return run_replay(job)

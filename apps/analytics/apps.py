@@ -6,8 +6,10 @@ class AnalyticsConfig(AppConfig):
     verbose_name = "Analytics"
 
     def ready(self) -> None:
-        from apps.analytics.performance import KIND
+        from apps.analytics.performance import KIND, compute
         from apps.portfolios.access import check_trader_of
+        from apps.portfolios.replays import register_replay
         from apps.tasks.kinds import register_kind
 
         register_kind(KIND, check_trader_of)
+        register_replay(KIND, compute)

@@ -321,8 +321,8 @@ class PortfolioAdmin(RoleAdmin):
 
 @admin.register(Instrument)
 class InstrumentAdmin(RoleAdmin):
-    list_display = ["symbol", "name", "currency", "active"]
-    list_filter = ["active", "currency"]
+    list_display = ["symbol", "name", "currency", "sector", "average_daily_volume", "active"]
+    list_filter = ["active", "currency", "sector"]
     search_fields = ["symbol", "name"]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Model | None = None) -> Any:

@@ -111,6 +111,20 @@ class UnknownPriceVersionError(DomainError):
     code = "unknown_price_version"
 
 
+class SnapshotNotFoundError(NotFoundError):
+    """The same words for one that does not exist and one of a portfolio that the caller may not see."""
+
+    def __init__(self, snapshot_id: str) -> None:
+        super().__init__(
+            f"There is no snapshot '{snapshot_id}' that you may see.",
+            "A result names its own in snapshot_id, 64 hex digits.",
+        )
+
+
+class NotReplayableError(ConflictError):
+    code = "not_replayable"
+
+
 class NoTradingDayError(DomainError):
     code = "no_trading_day"
 

@@ -68,7 +68,7 @@ class InstrumentFilter(filters.FilterSet):
 
     class Meta:
         model = Instrument
-        fields = ["symbol", "currency", "active"]
+        fields = ["symbol", "currency", "active", "sector"]
 
 
 class PriceFilter(filters.FilterSet):

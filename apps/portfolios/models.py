@@ -27,10 +27,24 @@ class Instrument(models.Model):
     name = models.CharField(max_length=200, blank=True)
     currency = models.CharField(max_length=3, default="USD", validators=[currency_code])
     active = models.BooleanField(default=True, help_text="An inactive instrument keeps its prices and takes no trades")
+    # db_default: an import makes instruments in SQL that names only what it knows.
+    sector = models.CharField(
+        max_length=64, blank=True, default="", db_default="", help_text="As in GICS, e.g. Energy; empty where unknown"
+    )
+    average_daily_volume = models.DecimalField(
+        max_digits=24, decimal_places=8, null=True, blank=True, help_text="Units traded a day; empty where unknown"
+    )
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
     class Meta:
         ordering = ["symbol"]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(average_daily_volume__gt=0, average_daily_volume__lte=LARGEST),
+                name="instrument_volume_is_positive",
+                violation_error_message="The average daily volume is above zero and at most 1e15, or left empty.",
+            ),
+        ]
 
     def __str__(self) -> str:
         return self.symbol

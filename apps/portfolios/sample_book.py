@@ -11,7 +11,7 @@ from django.db import connection, transaction
 
 from apps.portfolios.columns import amounts, dates, texts
 from apps.portfolios.ledger import book_trades, open_portfolio
-from apps.portfolios.models import Portfolio
+from apps.portfolios.models import Instrument, Portfolio
 from apps.portfolios.price_import import import_prices
 from apps.portfolios.tables import check_columns, read_table
 from apps.portfolios.trade_import import read_trades
@@ -33,13 +33,14 @@ class Loaded:
 
 @transaction.atomic
 def load_sample_book(folder: Path) -> Loaded | None:
-    """Loads prices, portfolios and trades in one transaction; None where the portfolios are there already."""
+    """Loads prices, sectors, portfolios and trades in one transaction; None where the portfolios are there already."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_LOADING_LOCK])
     wanted = _read_portfolios(folder / "portfolios.csv")
     if Portfolio.objects.filter(pk__in=[fields["portfolio_id"] for fields in wanted]).count() == len(wanted):
         return None
     prices = import_prices((folder / "daily_prices.csv.gz").read_bytes(), "sample_data/daily_prices.csv.gz")
+    _classify(folder / "instruments.csv")
     group, _ = Group.objects.get_or_create(name=GROUP)
     for fields in wanted:
         open_portfolio(**fields, groups=[group])
@@ -54,6 +55,16 @@ def _read_portfolios(path: Path) -> list[dict[str, Any]]:
         columns["initial_cash"] = list(amounts(table, "initial_cash", faults))
         columns["inception_date"] = _as_dates(dates(table, "inception_date", faults).tolist())
     return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+
+
+def _classify(path: Path) -> None:
+    """Writes the sectors to instruments that the prices have made."""
+    table = read_table(path.read_bytes())
+    check_columns(table.data.column_names, ("symbol", "sector"))
+    with table.faults().checked() as faults:
+        rows = list(zip(texts(table, "symbol", faults), texts(table, "sector", faults), strict=True))
+    for symbol, sector in rows:
+        Instrument.objects.filter(pk=symbol).update(sector=sector)
 
 
 def _as_dates(days: list[Any]) -> list[date]:

@@ -169,10 +169,13 @@ class InstrumentSerializer(serializers.ModelSerializer):
 
     price = serializers.SerializerMethodField(help_text="The latest close")
     price_date = serializers.SerializerMethodField()
+    average_daily_volume = serializers.FloatField(
+        read_only=True, allow_null=True, help_text="Units traded a day; null where unknown"
+    )
 
     class Meta:
         model = Instrument
-        fields = ["symbol", "name", "currency", "active", "price", "price_date"]
+        fields = ["symbol", "name", "currency", "active", "price", "price_date", "sector", "average_daily_volume"]
 
     def get_price(self, instrument: Instrument) -> float | None:
         close = self.context["closes"].get(instrument.symbol)

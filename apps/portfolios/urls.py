@@ -9,6 +9,7 @@ from apps.portfolios.api import (
     TradesView,
 )
 from apps.portfolios.market_api import FeedView, InstrumentPricesView, InstrumentsView, PriceImportView
+from apps.portfolios.snapshot_api import ReplayView, SnapshotView
 
 urlpatterns = [
     path("portfolios", PortfoliosView.as_view()),
@@ -21,4 +22,6 @@ urlpatterns = [
     path("instruments/<str:symbol>/prices", InstrumentPricesView.as_view()),
     path("market-data/import", PriceImportView.as_view()),
     path("market-data/status", FeedView.as_view()),
+    path("snapshots/<str:snapshot_id>", SnapshotView.as_view()),
+    path("snapshots/<str:snapshot_id>/replay", ReplayView.as_view()),
 ]

@@ -1,5 +1,7 @@
 """`/api/v1/sprint3/risk` and `/analytics/risk`: contract section 5, as far as it is built."""
 
+from typing import Any
+
 from django.db.models import QuerySet
 from django_filters import rest_framework as filters
 from drf_spectacular.utils import extend_schema
@@ -8,12 +10,19 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from apps.portfolios.access import get_visible_portfolio
-from apps.risk import analysis
+from apps.risk.analysis import submit_analysis
+from apps.risk.backtests import submit_backtest
+from apps.risk.comparison import submit_comparison
 from apps.risk.inputs import submit_risk
 from apps.risk.models import RiskMetric
-from apps.risk.serializers.analysis import AnalyzeSerializer, RiskMetricSerializer
+from apps.risk.scenarios import SCENARIOS
+from apps.risk.serializers.analysis import AnalyzeSerializer, CompareSerializer, RiskMetricSerializer
+from apps.risk.serializers.backtest import BacktestSerializer
+from apps.risk.serializers.stress import HistoricalScenarioSerializer, StressSerializer
+from apps.risk.stress import KIND as STRESS
 from apps.tasks.api import AcceptedSerializer, accepted
 from nautilus.api.access import Trader, Viewer
+from nautilus.api.pages import PAGE_PARAMETERS, refuse_unknown_parameters
 from nautilus.api.views import ApiView
 
 
@@ -26,7 +35,57 @@ class AnalyzeView(ApiView):
         """Compute VaR and expected shortfall of a portfolio."""
         parameters = self.validated_json(request)
         portfolio = get_visible_portfolio(request.user, parameters["portfolio_id"])
-        return accepted(submit_risk(analysis.KIND, portfolio, parameters, request.user))
+        return accepted(submit_analysis(portfolio, parameters, request.user))
+
+
+class CompareView(ApiView):
+    roles = {"POST": Trader}
+    serializer_class = CompareSerializer
+
+    @extend_schema(responses={202: AcceptedSerializer})
+    def post(self, request: Request) -> Response:
+        """Compute one portfolio by every method, in one table, with how far they disagree."""
+        parameters = self.validated_json(request)
+        portfolio = get_visible_portfolio(request.user, parameters["portfolio_id"])
+        return accepted(submit_comparison(portfolio, parameters, request.user))
+
+
+class BacktestView(ApiView):
+    roles = {"POST": Trader}
+    serializer_class = BacktestSerializer
+
+    @extend_schema(responses={202: AcceptedSerializer})
+    def post(self, request: Request) -> Response:
+        """Hold past one-day forecasts of VaR and ES against the P&L that came, by one method or several, ranked."""
+        parameters = self.validated_json(request)
+        portfolio = get_visible_portfolio(request.user, parameters["portfolio_id"])
+        return accepted(submit_backtest(portfolio, parameters, request.user))
+
+
+class StressView(ApiView):
+    roles = {"POST": Trader}
+    serializer_class = StressSerializer
+
+    @extend_schema(responses={202: AcceptedSerializer})
+    def post(self, request: Request) -> Response:
+        """Compute what a portfolio would lose in past moves, in own shocks, and the likeliest move that loses X."""
+        parameters = self.validated_json(request)
+        portfolio = get_visible_portfolio(request.user, parameters["portfolio_id"])
+        return accepted(submit_risk(STRESS, portfolio, parameters, request.user))
+
+
+class ScenariosView(ApiView):
+    roles = {"GET": Viewer}
+    serializer_class = HistoricalScenarioSerializer
+    filter_backends = []
+
+    @extend_schema(responses=HistoricalScenarioSerializer(many=True))
+    def get(self, request: Request) -> Response:
+        """The historical scenarios that a stress test takes by name, oldest first."""
+        refuse_unknown_parameters(request, PAGE_PARAMETERS - {"ordering"})
+        rows: Any = list(SCENARIOS.values())
+        page = self.paginate_queryset(rows)
+        return self.get_paginated_response(self.get_serializer(page, many=True).data)
 
 
 class MetricsFilter(filters.FilterSet):

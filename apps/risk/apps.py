@@ -7,7 +7,10 @@ class RiskConfig(AppConfig):
 
     def ready(self) -> None:
         from apps.portfolios.access import check_trader_of
-        from apps.risk.analysis import KIND
+        from apps.portfolios.replays import register_replay
+        from apps.risk import analysis, backtests, comparison, stress
         from apps.tasks.kinds import register_kind
 
-        register_kind(KIND, check_trader_of)
+        for job in (analysis, backtests, comparison, stress):
+            register_kind(job.KIND, check_trader_of)
+            register_replay(job.KIND, job.compute)

@@ -148,6 +148,19 @@ def price_book(
     )
 
 
+def value_book(book: Book, as_of: date, matrix: PriceMatrix) -> tuple[FloatArray, float]:
+    """Each position's value at the close of `as_of`, and the book's with its cash; as price_book, without a window.
+
+    Raises InsufficientHistoryError, AsOfError.
+    """
+    days = matrix.trading_days(book.symbols, book.benchmark)
+    last = _place_of(as_of, matrix.dates[days])
+    prices = matrix.closes(book.symbols, days[last : last + 1])[0]
+    _refuse_unpriced(book.symbols, prices, as_of)
+    values = np.array([float(quantity) for _, quantity in book.quantities]) * prices
+    return values, math.fsum([float(book.cash), *values.tolist()])
+
+
 def _refuse_unpriced(symbols: tuple[str, ...], prices: FloatArray, as_of: date) -> None:
     unpriced = [symbol for symbol, price in zip(symbols, prices, strict=True) if not np.isfinite(price)]
     if unpriced:
@@ -184,7 +197,7 @@ def _stand_in(
 
 
 def _without_gaps(returns: FloatArray, dates: DateArray, window_days: int) -> tuple[FloatArray, DateArray, list[str]]:
-    whole = np.isfinite(returns).all(axis=1)
+    whole = np.asarray(np.isfinite(returns).all(axis=1))
     if whole.sum() < 2:
         raise InsufficientHistoryError(
             f"{whole.sum()} days of the window of {window_days} have a return of every position; expected at least 2.",

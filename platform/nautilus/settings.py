@@ -52,6 +52,10 @@ MATRIX_DIR = env.path("NAUTILUS_MATRIX_DIR", None)  # price matrices, mapped by 
 # --- Sizes and times ----------------------------------------------------------------------------------
 IMPORT_MAX_BYTES = env.int("NAUTILUS_IMPORT_MAX_BYTES", 64 * 2**20, validate=validate.Range(min=1024))
 TASK_TIME_LIMIT_SECONDS = env.int("NAUTILUS_TASK_TIME_LIMIT_SECONDS", 300, validate=validate.Range(min=5, max=3000))
+# What one estimate may take of a worker: some copies of its window in memory, 8 bytes a return each; and draws of
+# simulated paths, 100 million a second or less.
+RISK_MAX_WINDOW_CELLS = env.int("NAUTILUS_RISK_MAX_WINDOW_CELLS", 10_000_000, validate=validate.Range(min=1_000))
+RISK_MAX_DRAWS = env.int("NAUTILUS_RISK_MAX_DRAWS", 1_000_000_000, validate=validate.Range(min=1_000))
 TASK_MAX_ATTEMPTS = env.int("NAUTILUS_TASK_MAX_ATTEMPTS", 3, validate=validate.Range(min=1, max=20))
 TASK_LEASE_SECONDS = env.int("NAUTILUS_TASK_LEASE_SECONDS", 10, validate=validate.Range(min=3, max=300))
 TASK_RESEND_AFTER_SECONDS = env.int("NAUTILUS_TASK_RESEND_AFTER_SECONDS", 5, validate=validate.Range(min=1, max=600))
@@ -244,6 +248,7 @@ CELERY_TASK_ROUTES = {
     "risk.*": {"queue": "risk_queue"},
     "calculate_portfolio_performance": {"queue": "analytics_queue"},
     "market_data.*": {"queue": "analytics_queue"},
+    "snapshots.*": {"queue": "analytics_queue"},
     "strategy.*": {"queue": "strategy_queue"},
 }
 CELERY_TASK_QUEUES: dict[str, Any] = {

@@ -17,7 +17,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from apps.risk.kernels.historical import TRADING_DAYS_PER_YEAR, expected_shortfall, value_at_risk
+from apps.risk.kernels.historical import expected_shortfall, value_at_risk
+from apps.risk.kernels.measures import TRADING_DAYS_PER_YEAR
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.integer]

@@ -1,8 +1,10 @@
 """`/api/v1/instruments` and `/api/v1/market-data`: contract section 4."""
 
+from decimal import Decimal
+
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
-from django.db import connection
+from django.db import IntegrityError, connection
 from django.test.utils import CaptureQueriesContext
 
 from apps.portfolios.models import Instrument, Upload
@@ -25,6 +27,25 @@ def test_instruments_come_with_their_latest_close() -> None:
     ]
     assert client_of("viewer").get("/api/v1/instruments?active=false").json()["count"] == 1
     assert client_of("viewer").get("/api/v1/instruments?active=no").status_code == 400
+
+
+def test_instruments_say_their_sector_and_volume_and_are_found_by_sector() -> None:
+    make_prices()
+    Instrument.objects.filter(pk="BBB").update(sector="Energy", average_daily_volume=Decimal("1250000.5"))
+    first, second = client_of("viewer").get("/api/v1/instruments").json()["results"]
+    assert (first["sector"], first["average_daily_volume"]) == ("", None)
+    assert (second["sector"], second["average_daily_volume"]) == ("Energy", 1_250_000.5)
+    assert client_of("viewer").get("/api/v1/instruments?sector=Energy").json()["results"] == [second]
+
+
+@pytest.mark.parametrize("volume", ["0", "-1", "NaN"])
+def test_volume_that_is_none_is_refused_by_the_database(volume: str) -> None:
+    with pytest.raises(IntegrityError, match="instrument_volume_is_positive"), connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO portfolios_instrument (symbol, name, currency, active, created_at, average_daily_volume)"
+            " VALUES ('A', '', 'USD', true, now(), %s)",
+            [volume],
+        )
 
 
 def test_list_of_instruments_takes_a_query_for_all_prices() -> None:

@@ -6,7 +6,7 @@ from django.core.management import CommandError, call_command
 from apps.portfolios.histories import portfolio_history
 from apps.portfolios.holdings import value_portfolios
 from apps.portfolios.matrix import load_matrix
-from apps.portfolios.models import Portfolio, Trade
+from apps.portfolios.models import Instrument, Portfolio, Trade
 from apps.portfolios.prices import current_price_version
 from apps.portfolios.tests.factories import book_state, client_of
 
@@ -25,9 +25,16 @@ def test_worked_values_and_cash_come_out_to_the_cent(capsys: pytest.CaptureFixtu
     valuations = value_portfolios(Portfolio.objects.all())
     assert {key: (round(each.value or 0, 2), round(each.cash, 2)) for key, each in valuations.items()} == WORKED
     assert {str(each.as_of) for each in valuations.values()} == {"2022-12-28"}
+    check_sectors()
     check_histories()
     check_api()
     check_second_load_changes_nothing(capsys)
+
+
+def check_sectors() -> None:
+    sectors = dict(Instrument.objects.values_list("symbol", "sector"))
+    assert (sectors["AAPL"], sectors["XOM"], sectors["SP500"]) == ("Information Technology", "Energy", "")
+    assert [symbol for symbol, sector in sectors.items() if not sector] == ["SP500"]
 
 
 def check_histories() -> None:

@@ -4,8 +4,9 @@ Shapes: `returns` is (days, symbols), fractions; `values` is (symbols,), today's
 currency, negative when short; `pnl` is (days,), or (days, portfolios) for many books at once, in that currency.
 VaR and ES are positive when they are losses.
 
-Sources: Jorion (2007), Value at Risk, 3rd ed., ch. 10.2 (historical simulation); Rockafellar & Uryasev (2002), Conditional value-at-risk for general loss distributions, J. Banking
-& Finance 26, prop. 8 (ES as the mean of the worst 1-c part, the scenario on its edge counted in part).
+Sources: Jorion (2007), Value at Risk, 3rd ed., ch. 10.2 (historical simulation); Rockafellar & Uryasev (2002),
+Conditional value-at-risk for general loss distributions, J. Banking & Finance 26, prop. 8 (ES as the mean of the worst
+1-c part, the scenario on its edge counted in part).
 
 Bits: the P&L of one book's scenarios is correctly rounded (math.fsum), so it depends on no BLAS, thread count,
 memory layout or order of positions.
@@ -19,8 +20,6 @@ from typing import overload
 
 import numpy as np
 import numpy.typing as npt
-
-TRADING_DAYS_PER_YEAR = 252
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.intp]
@@ -150,20 +149,6 @@ def overlapping_returns(returns: FloatArray, horizon_days: int) -> FloatArray:
     for day in range(1, horizon_days):
         compounded *= growth[day : day + rows]
     return compounded - 1.0
-
-
-def annual_volatility(pnl: FloatArray, value: float) -> float | None:
-    """Standard deviation (n - 1) of pnl / value x sqrt(252), a fraction a year; `pnl` is (days,).
-
-    None where there is none: fewer than two days, or a value that is not positive.
-    Raises ValueError for NaN or infinity.
-    """
-    if len(pnl) < 2 or value <= 0:
-        return None
-    _check_pnl(pnl, dimensions=(1,))
-    if not math.isfinite(value):
-        raise ValueError(f"value is {value}; expected a finite number")
-    return float(np.std(pnl / value, ddof=1)) * math.sqrt(TRADING_DAYS_PER_YEAR)
 
 
 @lru_cache(maxsize=1024)

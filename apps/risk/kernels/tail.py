@@ -9,6 +9,7 @@ and beyond, J. Banking & Finance 26, sec. 6 (the split of ES: the mean loss of e
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,6 +26,7 @@ from apps.risk.kernels.historical import (
 # Relative to the sum of absolute values and times the number of positions: far above what a dot product can be wrong
 # by, as long as no return is beyond +1,600 % in a day.
 _DOUBT = 16 * 2.0**-53
+_CELLS_AT_A_TIME = 1 << 19
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,14 +77,41 @@ def incremental_tail(
 ) -> tuple[FloatArray, FloatArray]:
     """VaR and ES of the book minus those of the book without that position, (symbols,) each; negative for a hedge.
 
-    `pnl` (scenarios,) is `returns @ values`. Takes scenarios x symbols x 8 bytes, three times.
-    Raises ValueError as value_at_risk does.
+    `pnl` (scenarios,) is `returns @ values`. Raises ValueError as value_at_risk does.
     """
-    without = pnl[:, np.newaxis] - returns * values
-    return (
-        np.asarray(value_at_risk(pnl, confidence) - value_at_risk(without, confidence)),
-        np.asarray(expected_shortfall(pnl, confidence) - expected_shortfall(without, confidence)),
-    )
+
+    def var_es(books: FloatArray) -> tuple[FloatArray, FloatArray]:
+        return np.asarray(value_at_risk(books, confidence)), np.asarray(expected_shortfall(books, confidence))
+
+    return incremental(returns, values, pnl, var_es)
+
+
+def incremental(
+    returns: FloatArray,
+    values: FloatArray,
+    pnl: FloatArray,
+    var_es: Callable[[FloatArray], tuple[FloatArray, FloatArray]],
+) -> tuple[FloatArray, FloatArray]:
+    """Two figures of the book minus those of the book without each position, (symbols,) each.
+
+    `var_es` takes the P&L of books, (scenarios, books), and gives their figures, (books,) each. Memory: some copies of
+    4 MiB, however many symbols there are.
+    """
+    with_all = np.stack(var_es(pnl[:, np.newaxis]))
+    var, shortfall = with_all - without_each(returns, values, pnl, lambda books: np.stack(var_es(books)))
+    return var, shortfall
+
+
+def without_each(
+    returns: FloatArray, values: FloatArray, pnl: FloatArray, figures: Callable[[FloatArray], FloatArray]
+) -> FloatArray:
+    """`figures` of the book without each position: it takes P&L (scenarios, books) and gives (..., books)."""
+    step = max(1, _CELLS_AT_A_TIME // len(pnl))
+    parts = [
+        figures(pnl[:, np.newaxis] - returns[:, start : start + step] * values[start : start + step])
+        for start in range(0, len(values), step)
+    ]
+    return np.concatenate(parts, axis=-1)
 
 
 def exact_split(parts: FloatArray) -> tuple[list[float], FloatArray]:

@@ -70,21 +70,33 @@ class Method:
     """One VaR method: the full estimate of a book, and the bare forecast from one P&L series, for backtests.
 
     `forecast(pnl, parameters)`: `pnl` (days,), oldest first, is one book's P&L through the window, and nothing else
-    is known; it agrees with the one-day `estimate` of that book to 1e-9. `cost(days, symbols, parameters)` is the
-    work of one estimate in elementary floating-point steps, for the limits of apps/risk/costs.py.
+    is known. It is the one-day `estimate` of that book, but for the noise of simulated paths.
+    `uses` names the parameters that this method has beside those of all: the others do not touch its figures.
     """
 
     name: str
     estimate: Callable[[PricedBook, Parameters], Estimate]
     forecast: Callable[[FloatArray, Parameters], Forecast]
+    uses: tuple[str, ...] = ()
 
 
 METHODS: dict[str, Method] = {}
+
+# What only some methods use (`Method.uses`), as it is where nothing was asked for.
+DEFAULTS: Parameters = {"distribution": "normal", "paths": 100_000, "seed": 0, "decay": 0.98}
+DISTRIBUTIONS = ("normal", "student_t")
+
+
+def relevant(method: str, parameters: Parameters) -> Parameters:
+    """The parameters without those that this method does not use: they are no part of its inputs."""
+    unused = DEFAULTS.keys() - METHODS[method].uses
+    return {name: value for name, value in parameters.items() if name not in unused}
 
 
 def register(
     name: str,
     estimate: Callable[[PricedBook, Parameters], Estimate],
     forecast: Callable[[FloatArray, Parameters], Forecast],
+    uses: tuple[str, ...] = (),
 ) -> None:
-    METHODS[name] = Method(name, estimate, forecast)
+    METHODS[name] = Method(name, estimate, forecast, uses)

@@ -7,6 +7,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from apps.risk.errors import InsufficientHistoryError
 from apps.risk.kernels.historical import overlapping_returns, scenario_pnl, worst_scenarios
 from apps.risk.kernels.tail import TailSplit, exact_split, incremental_tail, tail_split
 from apps.risk.methods.registry import Estimate, FloatArray, Parameters, PricedBook, Scenario
@@ -37,6 +38,12 @@ class Scenarios:
         horizon = parameters["horizon_days"]
         if parameters["horizon_method"] == "sqrt_time" or horizon == 1:
             return cls(returns, book.dates, pnl, math.sqrt(horizon))
+        if len(returns) <= horizon:
+            raise InsufficientHistoryError(
+                f"{len(returns)} returns are left in the window; runs of {horizon} days need more.",
+                f"Ask for horizon_days of {len(returns) - 1} or less, or a longer window_days.",
+                attr="horizon_days",
+            )
         runs = overlapping_returns(returns, horizon)
         return cls(runs, book.dates[horizon - 1 :], scenario_pnl(runs, book.values), 1.0)
 

@@ -5,9 +5,12 @@ from typing import Any
 from django.utils import timezone
 from rest_framework import serializers
 
-from apps.risk.methods import METHODS
+from apps.portfolios.models import Instrument
+from apps.risk.methods import DEFAULTS, DISTRIBUTIONS, METHODS
 from apps.risk.models import RiskMetric
 from nautilus.api.serializers import NumberField, StrictSerializer, WholeNumberField
+
+MOST_PROXIES = 100
 
 
 class ConfidenceField(NumberField):
@@ -22,12 +25,10 @@ class ConfidenceField(NumberField):
         return value
 
 
-class AnalyzeSerializer(StrictSerializer):
+class BookSerializer(StrictSerializer):
+    """Which book, at which close, with how much past behind it, and what to do where prices are missing."""
+
     portfolio_id = serializers.CharField(max_length=64)
-    method = serializers.ChoiceField(choices=sorted(METHODS), default="historical")
-    confidence = ConfidenceField(default=0.99)
-    horizon_days = WholeNumberField(default=1, min_value=1, max_value=250)
-    horizon_method = serializers.ChoiceField(choices=["sqrt_time", "overlapping"], default="sqrt_time")
     window_days = WholeNumberField(
         default=500, min_value=2, max_value=25_000, help_text="Number of daily returns up to and including `as_of`"
     )
@@ -37,11 +38,66 @@ class AnalyzeSerializer(StrictSerializer):
         help_text="The close to value at, with what was held then. Left out: what is held now, at the latest date on "
         "which every held symbol has a price",
     )
+    proxy = serializers.DictField(
+        child=serializers.CharField(max_length=32),
+        default=dict,
+        help_text='Whose returns stand in where a held symbol has none: `{"NEW": "SP500"}`. Said in `warnings`',
+    )
+    missing = serializers.ChoiceField(
+        choices=["error", "drop_days"],
+        default="error",
+        help_text="`error` refuses a window in which a held symbol lacks a return; `drop_days` leaves such days out "
+        "and says so in `warnings`",
+    )
 
     def validate_as_of(self, value: Any) -> Any:
         if value and value > timezone.now().date():
             raise serializers.ValidationError(f"{value} is in the future; expected a past trading day.", "future_date")
         return value
+
+    def validate_proxy(self, value: dict[str, str]) -> dict[str, str]:
+        if len(value) > MOST_PROXIES:
+            raise serializers.ValidationError(f"{len(value)} proxies; expected {MOST_PROXIES} at most.", "too_many")
+        known = set(Instrument.objects.filter(pk__in=value.values()).values_list("pk", flat=True))
+        if unknown := sorted(set(value.values()) - known):
+            raise serializers.ValidationError(
+                f"{', '.join(unknown)}: no such instrument; expected one with prices.", "unknown_symbol"
+            )
+        return value
+
+
+class MethodParametersSerializer(StrictSerializer):
+    """What the methods take; each uses its own and no other."""
+
+    confidence = ConfidenceField(default=0.99)
+    distribution = serializers.ChoiceField(
+        choices=DISTRIBUTIONS, default=DEFAULTS["distribution"], help_text="Of `parametric` and `monte_carlo`"
+    )
+    paths = WholeNumberField(
+        default=DEFAULTS["paths"], min_value=1_000, max_value=1_000_000, help_text="Of `monte_carlo`"
+    )
+    seed = WholeNumberField(
+        default=DEFAULTS["seed"],
+        min_value=0,
+        max_value=2**53 - 1,
+        help_text="Of `monte_carlo`: the same seed draws the same paths",
+    )
+    decay = NumberField(
+        default=DEFAULTS["decay"],
+        min_value=0.5,
+        max_value=1.0,
+        help_text="Of `age_weighted`: a day's weight over that of the day after",
+    )
+
+
+class HorizonSerializer(MethodParametersSerializer, BookSerializer):
+    horizon_days = WholeNumberField(default=1, min_value=1, max_value=250)
+    horizon_method = serializers.ChoiceField(
+        choices=["sqrt_time", "overlapping"],
+        default="sqrt_time",
+        help_text="`sqrt_time` multiplies the one-day figures by the root of the days; `overlapping` compounds the "
+        "returns of every run of that many days",
+    )
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         if attrs["horizon_method"] == "overlapping" and attrs["horizon_days"] >= attrs["window_days"]:
@@ -49,6 +105,22 @@ class AnalyzeSerializer(StrictSerializer):
                 {"horizon_days": f"{attrs['horizon_days']} days do not fit into a window of {attrs['window_days']}."}
             )
         return attrs
+
+
+class AnalyzeSerializer(HorizonSerializer):
+    method = serializers.ChoiceField(choices=sorted(METHODS), default="historical")
+
+
+class CompareSerializer(HorizonSerializer):
+    methods = serializers.ListField(
+        child=serializers.ChoiceField(choices=sorted(METHODS)),
+        default=lambda: sorted(METHODS),
+        allow_empty=False,
+        help_text="Left out: all. Those with a distribution appear once for the normal and once for Student t",
+    )
+
+    def validate_methods(self, value: list[str]) -> list[str]:
+        return sorted(set(value))
 
 
 class ScenarioSerializer(serializers.Serializer):

@@ -3,54 +3,30 @@
 import math
 from fractions import Fraction
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from apps.risk.kernels.historical import (
-    annual_volatility,
-    component_var,
-    decompose,
     expected_shortfall,
-    incremental_var,
-    marginal_var,
     overlapping_returns,
     scale_horizon,
     scenario_pnl,
     tail_count,
     tail_mass,
     value_at_risk,
-    var_scenario,
     worst_scenarios,
 )
-
-SAMPLE_DATA = Path(__file__).parents[3] / "sample_data"
-CONFIDENCES = [0.9, 0.95, 0.975, 0.99, 0.995]
+from apps.risk.tests.books import CONFIDENCES, random_book, sample_book, sample_prices
 
 quick = settings(max_examples=60, deadline=None)
 amounts = st.floats(-1e6, 1e6).map(lambda x: round(x, 4))
 series = arrays(np.float64, st.integers(1, 80), elements=amounts)
 confidences = st.sampled_from([0.51, 0.75, *CONFIDENCES, 0.999])
 seeds = st.integers(0, 2**32 - 1)
-
-
-def sample_book(portfolio_id: str, days: int = 500) -> tuple[np.ndarray, np.ndarray]:
-    """The last `days` returns and the values as of 2022-12-28 of the symbols that the book holds."""
-    prices = pd.read_csv(SAMPLE_DATA / "daily_prices.csv.gz", index_col="date").tail(days + 1)
-    trades = pd.read_csv(SAMPLE_DATA / "trades.csv").query("portfolio_id == @portfolio_id")
-    held = trades.groupby("symbol")["quantity"].sum().loc[lambda quantity: quantity != 0]
-    closes = prices[held.index].to_numpy(float)
-    return closes[1:] / closes[:-1] - 1, held.to_numpy(float) * closes[-1]
-
-
-def random_book(seed: int, days: int = 120, symbols: int = 7) -> tuple[np.ndarray, np.ndarray]:
-    random = np.random.default_rng(seed)
-    return random.standard_t(4, (days, symbols)) * 0.01, random.normal(0, 1e5, symbols)
 
 
 # --- the tail
@@ -308,104 +284,6 @@ def test_worst_scenarios_agree_with_their_plain_twin(pnl, count):
     assert worst_scenarios(pnl, count).tolist() == plain
 
 
-def test_scenario_of_the_var_is_the_earliest_of_equals_that_is_kth():
-    # k = 2 of n = 40 at 95 %; three scenarios share the worst P&L: the second of them by date.
-    pnl = np.zeros(40)
-    pnl[[7, 19, 33]] = -1.0
-    assert var_scenario(pnl, 0.95) == 19
-
-
-# --- the split by position
-
-
-@pytest.mark.parametrize("portfolio_id", ["PORTFOLIO_001", "PORTFOLIO_002", "PORTFOLIO_003"])
-@pytest.mark.parametrize("confidence", CONFIDENCES)
-def test_components_of_the_sample_portfolios_add_up_to_the_bit(portfolio_id, confidence):
-    returns, values = sample_book(portfolio_id)
-    split = decompose(returns, values, confidence)
-    assert math.fsum(split.component) == split.var == value_at_risk(scenario_pnl(returns, values), confidence)
-
-
-@quick
-@given(seeds, confidences)
-def test_components_add_up_to_the_bit(seed, confidence):
-    split = decompose(*random_book(seed), confidence)
-    assert math.fsum(split.component) == split.var
-
-
-@quick
-@given(seeds, st.integers(1, 250))
-def test_components_of_a_longer_horizon_add_up_to_the_bit(seed, horizon_days):
-    one_day = decompose(*random_book(seed), 0.99)
-    split = one_day.scaled(horizon_days)
-    assert math.fsum(split.component) == split.var
-    assert split.var == pytest.approx(scale_horizon(one_day.var, horizon_days), rel=1e-13)
-
-
-@quick
-@given(seeds, confidences)
-def test_order_of_the_positions_changes_no_figure(seed, confidence):
-    returns, values = random_book(seed)
-    order = np.random.default_rng(seed).permutation(len(values))
-    split, shuffled = decompose(returns, values, confidence), decompose(returns[:, order], values[order], confidence)
-    assert (shuffled.var, shuffled.scenario) == (split.var, split.scenario)
-    assert shuffled.component.tolist() == split.component[order].tolist()
-    np.testing.assert_allclose(shuffled.incremental, split.incremental[order], rtol=1e-12, atol=1e-9)
-
-
-def test_component_is_the_loss_in_the_vars_scenario():
-    returns = np.array([[-0.10, 0.02], [0.01, 0.01]])
-    assert component_var(returns, np.array([100.0, 50.0]), 0).tolist() == [10.0, -1.0]
-
-
-def test_marginal_is_the_slope_of_var_in_the_position():
-    returns, values = sample_book("PORTFOLIO_001")
-    split = decompose(returns, values, 0.99)
-    for symbol in range(len(values)):
-        bumped = values.copy()
-        bumped[symbol] += 0.01
-        slope = (value_at_risk(scenario_pnl(returns, bumped), 0.99) - split.var) / 0.01
-        assert split.marginal[symbol] == pytest.approx(slope, abs=1e-6)
-
-
-def test_marginal_times_value_is_the_component():
-    returns, values = random_book(8)
-    np.testing.assert_array_equal(marginal_var(returns, 3) * values, component_var(returns, values, 3))
-
-
-@quick
-@given(seeds, confidences)
-def test_incremental_agrees_with_pricing_the_book_without_each_position(seed, confidence):
-    returns, values = random_book(seed)
-    pnl = scenario_pnl(returns, values)
-    plain = []
-    for symbol in range(len(values)):
-        rest = np.where(np.arange(len(values)) == symbol, 0.0, values)
-        plain.append(value_at_risk(pnl, confidence) - value_at_risk(scenario_pnl(returns, rest), confidence))
-    np.testing.assert_allclose(incremental_var(returns, values, pnl, confidence), plain, rtol=1e-10, atol=1e-8)
-
-
-def test_incremental_of_the_only_position_is_all_of_it():
-    split = decompose(random_book(9, symbols=1)[0], np.array([1e6]), 0.99)
-    assert split.incremental.tolist() == [split.var]
-
-
-def test_incremental_of_a_hedge_is_negative():
-    returns = np.random.default_rng(2).normal(0, 0.01, (500, 1)).repeat(2, axis=1)
-    assert decompose(returns, np.array([100.0, -40.0]), 0.99).incremental[1] < 0
-
-
-def test_position_of_no_value_has_no_part():
-    returns, values = random_book(10)
-    split = decompose(returns, np.append(values[:-1], 0.0), 0.99)
-    assert (split.component[-1], split.incremental[-1]) == (0.0, 0.0)
-
-
-def test_scenario_that_is_not_there_is_refused():
-    with pytest.raises(ValueError, match="row 120; expected 0 to 119"):
-        marginal_var(random_book(0)[0], 120)
-
-
 # --- horizons and volatility
 
 
@@ -427,7 +305,7 @@ def test_overlapping_returns_compound():
 
 @pytest.mark.parametrize("horizon_days", [1, 2, 10, 250])
 def test_overlapping_returns_are_the_prices_over_the_prices_before(horizon_days):
-    prices = pd.read_csv(SAMPLE_DATA / "daily_prices.csv.gz", index_col="date").tail(501).to_numpy(float)
+    prices = sample_prices().tail(501).to_numpy(float)
     ours = overlapping_returns(prices[1:] / prices[:-1] - 1, horizon_days)
     assert ours.shape == (500 - horizon_days + 1, prices.shape[1])
     np.testing.assert_allclose(ours, prices[horizon_days:] / prices[:-horizon_days] - 1, rtol=1e-10, atol=1e-12)
@@ -446,13 +324,3 @@ def test_overlapping_returns_are_a_copy():
     returns = np.zeros(3)
     overlapping_returns(returns, 1)[0] = 1.0
     assert returns[0] == 0.0
-
-
-def test_annual_volatility_is_the_sample_deviation_over_252_days():
-    # Deviation of 1 and -1 with n - 1 is sqrt(2); of 200: 0.01 x sqrt(2 x 252) / 2
-    assert annual_volatility(np.array([1.0, -1.0]), 200.0) == pytest.approx(math.sqrt(2 * 252) / 200, rel=1e-14)
-
-
-@pytest.mark.parametrize(("pnl", "value"), [([1.0], 100.0), ([1.0, 2.0], 0.0), ([1.0, 2.0], -5.0)])
-def test_no_volatility_of_one_day_or_of_nothing(pnl, value):
-    assert annual_volatility(np.array(pnl), value) is None

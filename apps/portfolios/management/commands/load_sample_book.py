@@ -23,7 +23,7 @@ class Command(BaseCommand):
             "--folder",
             type=Path,
             default=settings.ROOT / "sample_data",
-            help="Where daily_prices.csv.gz, portfolios.csv and trades.csv are (default: %(default)s)",
+            help="Where daily_prices.csv.gz, instruments.csv, portfolios.csv and trades.csv are (default: %(default)s)",
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
