@@ -10,7 +10,8 @@ and beyond, J. Banking & Finance 26, sec. 6 (the split of ES: the mean loss of e
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 
@@ -26,11 +27,12 @@ from apps.risk.kernels.historical import (
 # Relative to the sum of absolute values and times the number of positions: far above what a dot product can be wrong
 # by, as long as no return is beyond +1,600 % in a day.
 _DOUBT = 16 * 2.0**-53
+# The product's last bits must not decide between two powers of two: nearer than this it is made exact.
+_NEAR_A_POWER = 2.0**-30
 _CELLS_AT_A_TIME = 1 << 19
 
 
-@dataclass(frozen=True, slots=True)
-class TailSplit:
+class TailSplit(NamedTuple):
     """Arrays are (symbols,), in the order of `values`; positive for a loss.
 
     `var` is the sum of `component_var` and `expected_shortfall` that of `component_es`, exactly and in any order.
@@ -56,20 +58,29 @@ def tail_split(returns: FloatArray, values: FloatArray, confidence: float, pnl: 
     ES the mean of the worst (1 - c) n, the k-th counted by its remaining fraction.
     Raises ValueError for shapes that do not fit, no scenario, NaN or infinity, or a confidence outside (0.5, 1).
     """
-    count = tail_count(confidence, len(returns))
-    mass = max(tail_mass(confidence, len(returns)), 1.0)
+    count, shares = _edge_and_shares(confidence, len(returns))
     if pnl is None:
-        pnl = returns @ values
-    if not math.isfinite(pnl @ pnl):
+        pnl = returns.dot(values)
+    if not math.isfinite(pnl.dot(pnl)):
         raise _not_finite(returns, values)
-    scenario, worse = _tail_rows(returns, values, pnl, count)
-    marginal = np.empty((2, len(values)))
-    np.subtract(0.0, returns[scenario], out=marginal[0])
-    np.multiply(marginal[0], (mass - (count - 1)) / mass, out=marginal[1])
-    if count > 1:
-        marginal[1] -= np.add.reduce(returns[worse], axis=0) / mass
+    rows = _tail_rows(returns, values, pnl, count)
+    # einsum, not matmul: it adds in one order on every machine.
+    marginal = np.einsum("ij,jk->ik", shares, returns.take(rows, axis=0))
     (var, shortfall), losses = exact_split(marginal * values)
-    return TailSplit(var, shortfall, scenario, losses[0], losses[1], marginal[0], marginal[1])
+    return TailSplit(var, shortfall, int(rows[-1]), losses[0], losses[1], marginal[0], marginal[1])
+
+
+@lru_cache(maxsize=256)
+def _edge_and_shares(confidence: float, scenarios: int) -> tuple[int, FloatArray]:
+    """k, and what each of the k worst scenarios, the k-th last, adds to VaR and to ES per unit of P&L: (2, k)."""
+    count = tail_count(confidence, scenarios)
+    mass = max(tail_mass(confidence, scenarios), 1.0)
+    shares = np.zeros((2, count))
+    shares[0, -1] = -1.0
+    shares[1] = -1.0 / mass
+    shares[1, -1] *= mass - (count - 1)
+    shares.setflags(write=False)
+    return count, shares
 
 
 def incremental_tail(
@@ -117,37 +128,48 @@ def without_each(
 def exact_split(parts: FloatArray) -> tuple[list[float], FloatArray]:
     """The sum of each row of `parts` (rows, n), and the parts rounded so that they add up to it exactly in any order.
 
-    They are put on a grid of some 2**-52 of the sum of their absolute values, on which a sum needs no rounding
+    They are put on a grid of some 2**-52 of the rows' sums of absolute values, on which a sum needs no rounding
     (Rump, Ogita & Oishi 2008, Accurate floating-point summation I, SIAM J. Sci. Comput. 31, lemma 3.2).
     """
-    on_grid = np.empty_like(parts)
-    for row, grid in zip(parts, on_grid, strict=True):
-        # 3 x 2**e with 2**e above the sum of absolute values: whatever is added, the exponent stays.
-        shift = math.ldexp(3.0, math.frexp(_gross_bound(row))[1])
-        np.add(row, shift, out=grid)
-        grid -= shift
+    flat = parts.ravel()
+    # 3 x 2**e with 2**e above any row's sum of absolute values, by Cauchy and Schwarz: whatever is added, the exponent
+    # stays.
+    fraction, exponent = math.frexp(parts.shape[1] * float(flat.dot(flat)))
+    if not 0.5 + _NEAR_A_POWER < fraction < 1 - _NEAR_A_POWER:
+        exponent = math.frexp(parts.shape[1] * math.fsum((flat * flat).tolist()))[1]
+    shift = math.ldexp(3.0, (exponent + 1) // 2)
+    on_grid = parts + shift
+    on_grid -= shift
     return np.add.reduce(on_grid, axis=1).tolist(), on_grid
 
 
-def _gross_bound(parts: FloatArray) -> float:
-    """At least the sum of absolute values, by Cauchy and Schwarz."""
-    return math.sqrt(len(parts) * float(parts @ parts))
+def _tail_rows(returns: FloatArray, values: FloatArray, pnl: FloatArray, count: int) -> IntArray:
+    """The rows of the `count` worst scenarios: those that are worse than the last of them ascending, then that one."""
+    order = pnl.argpartition(min(count, len(pnl) - 1))
+    tail = pnl[order[: count + 1]].tolist()
+    beyond = tail.pop() if len(tail) > count else math.inf
+    edge = max(tail)
+    place = tail.index(edge)
+    tail[place] = -math.inf
+    doubt = 2 * _DOUBT * len(values) * math.sqrt(len(values) * float(values.dot(values)))
+    if beyond - edge <= doubt or edge - max(tail) <= doubt:
+        return _tail_rows_by_exact_sums(returns, values, pnl, count, edge, doubt)
+    rows = order[:count]
+    rows[place], rows[-1] = rows[-1], rows[place]
+    rows[:-1].sort()
+    return rows
 
 
-def _tail_rows(returns: FloatArray, values: FloatArray, pnl: FloatArray, count: int) -> tuple[int, IntArray]:
-    """The row of the `count`-th worst scenario, and the rows, ascending, of those that are worse."""
-    edge = float(np.partition(pnl, count - 1)[count - 1])
-    doubt = _DOUBT * len(values) * _gross_bound(values)
-    near = (pnl <= edge + doubt).nonzero()[0]
-    sure = pnl[near] < edge - doubt
-    worse = near[sure]
-    if len(near) == count == len(worse) + 1:
-        return int(near[sure.argmin()]), worse
-    rows = near[~sure]
+def _tail_rows_by_exact_sums(
+    returns: FloatArray, values: FloatArray, pnl: FloatArray, count: int, edge: float, doubt: float
+) -> IntArray:
+    """The same, where the product cannot tell some from the one at `edge`; of equal ones the later is better."""
+    worse = np.flatnonzero(pnl < edge - doubt)
+    rows = np.flatnonzero((pnl >= edge - doubt) & (pnl <= edge + doubt))
     sums = np.array([math.fsum(row) for row in (returns[rows] * values).tolist()])
     by_loss = rows[np.lexsort((rows, sums))]
     place = count - len(worse) - 1
-    return int(by_loss[place]), np.sort(np.concatenate([worse, by_loss[:place]]))
+    return np.append(np.sort(np.concatenate([worse, by_loss[:place]])), by_loss[place])
 
 
 def _not_finite(returns: FloatArray, values: FloatArray) -> ValueError:
