@@ -3,6 +3,7 @@
 from celery import shared_task
 
 from apps.portfolios import histories, price_import
+from apps.risk import all_portfolios
 from apps.tasks import dispatch
 from nautilus.api import authentication, idempotency
 
@@ -25,3 +26,9 @@ def forget() -> dict[str, int]:
         "uploads": price_import.forget_uploads(),
         "tokens": authentication.forget_expired_tokens(),
     }
+
+
+@shared_task(name="risk.nightly")
+def analyze_all_portfolios() -> str:
+    """The task's id: how it went stands there."""
+    return str(all_portfolios.submit_all(all_portfolios.DEFAULTS, user=None).pk)

@@ -17,6 +17,18 @@ def copy_rows(table: str, columns: Sequence[str], rows: Iterable[Sequence[Any]])
             copy.write_row(row)
 
 
+def copy_new_rows(table: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """Appends the rows that the table does not have yet; one that stands in the way of another stays as it is."""
+    staging, names = sql.Identifier(f"new_{table}"), sql.SQL(", ").join(map(sql.Identifier, columns))
+    with connection.cursor() as cursor:
+        create = sql.SQL("CREATE TEMP TABLE {} ON COMMIT DROP AS SELECT {} FROM {} WITH NO DATA")
+        cursor.execute(create.format(staging, names, sql.Identifier(table)))
+        copy_rows(f"new_{table}", columns, rows)
+        insert = sql.SQL("INSERT INTO {} ({}) SELECT {} FROM {} ON CONFLICT DO NOTHING")
+        cursor.execute(insert.format(sql.Identifier(table), names, names, staging))
+        cursor.execute(sql.SQL("DROP TABLE {}").format(staging))
+
+
 def copy_table(table: str, data: pa.Table) -> None:
     """Appends an arrow table whose columns are named as the database's; floats arrive to the bit."""
     text = io.BytesIO()

@@ -10,18 +10,24 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from apps.portfolios.access import get_visible_portfolio
+from apps.risk.all_portfolios import submit_all
 from apps.risk.analysis import submit_analysis
 from apps.risk.backtests import submit_backtest
 from apps.risk.comparison import submit_comparison
 from apps.risk.inputs import submit_risk
 from apps.risk.models import RiskMetric
 from apps.risk.scenarios import SCENARIOS
-from apps.risk.serializers.analysis import AnalyzeSerializer, CompareSerializer, RiskMetricSerializer
+from apps.risk.serializers.analysis import (
+    AnalyzeAllSerializer,
+    AnalyzeSerializer,
+    CompareSerializer,
+    RiskMetricSerializer,
+)
 from apps.risk.serializers.backtest import BacktestSerializer
 from apps.risk.serializers.stress import HistoricalScenarioSerializer, StressSerializer
 from apps.risk.stress import KIND as STRESS
 from apps.tasks.api import AcceptedSerializer, accepted
-from nautilus.api.access import Trader, Viewer
+from nautilus.api.access import RiskManager, Trader, Viewer
 from nautilus.api.pages import PAGE_PARAMETERS, refuse_unknown_parameters
 from nautilus.api.views import ApiView
 
@@ -60,6 +66,16 @@ class BacktestView(ApiView):
         parameters = self.validated_json(request)
         portfolio = get_visible_portfolio(request.user, parameters["portfolio_id"])
         return accepted(submit_backtest(portfolio, parameters, request.user))
+
+
+class AnalyzeAllView(ApiView):
+    roles = {"POST": RiskManager}
+    serializer_class = AnalyzeAllSerializer
+
+    @extend_schema(responses={202: AcceptedSerializer})
+    def post(self, request: Request) -> Response:
+        """Compute historical VaR and expected shortfall of every open portfolio, in chunks over the workers."""
+        return accepted(submit_all(self.validated_json(request), request.user))
 
 
 class StressView(ApiView):

@@ -8,9 +8,12 @@ class RiskConfig(AppConfig):
     def ready(self) -> None:
         from apps.portfolios.access import check_trader_of
         from apps.portfolios.replays import register_replay
-        from apps.risk import analysis, backtests, comparison, stress
+        from apps.risk import all_portfolios, analysis, backtests, batches, comparison, stress
+        from apps.risk.access import check_may_analyze_all
         from apps.tasks.kinds import register_kind
 
         for job in (analysis, backtests, comparison, stress):
             register_kind(job.KIND, check_trader_of)
             register_replay(job.KIND, job.compute)
+        register_kind(all_portfolios.KIND, check_may_analyze_all)
+        register_replay(batches.KIND, batches.compute)

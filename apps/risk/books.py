@@ -1,7 +1,7 @@
 """The book whose risk is asked for: what was held, at which prices, with which returns behind it."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
@@ -45,7 +45,7 @@ def current_book(portfolio_id: str) -> Book:
     columns = ("instrument_id", "quantity", "instrument__currency", *(f"portfolio__{name}" for name in of_the_book))
     rows = list(Position.objects.filter(portfolio_id=portfolio_id).order_by("instrument_id").values_list(*columns))
     if not rows:
-        raise _no_positions(portfolio_id, "now")
+        raise no_positions(portfolio_id, "now")
     currency, benchmark, ledger_version, cash = rows[0][3:]
     _refuse_other_currencies(portfolio_id, currency, {row[0]: row[2] for row in rows})
     quantities = tuple((symbol, quantity) for symbol, quantity, *_ in rows)
@@ -66,7 +66,7 @@ def book_at(portfolio_id: str, as_of: date) -> Book:
     cash += sum(CashFlow.objects.filter(**known, date__lte=as_of).values_list("amount", flat=True), Decimal(0))
     quantities = tuple(sorted((symbol, quantity) for symbol, quantity in held.items() if quantity))
     if not quantities:
-        raise _no_positions(portfolio_id, f"at the close of {as_of}")
+        raise no_positions(portfolio_id, f"at the close of {as_of}")
     currencies = Instrument.objects.filter(pk__in=[symbol for symbol, _ in quantities])
     _refuse_other_currencies(portfolio_id, portfolio.base_currency, dict(currencies.values_list("symbol", "currency")))
     return Book(
@@ -74,7 +74,7 @@ def book_at(portfolio_id: str, as_of: date) -> Book:
     )
 
 
-def _no_positions(portfolio_id: str, when: str) -> NoPositionsError:
+def no_positions(portfolio_id: str, when: str) -> NoPositionsError:
     return NoPositionsError(
         f"{portfolio_id} holds no position {when}; a book of cash alone has no market risk to measure.",
         "Book a trade first, or ask for a date on which it held something.",
@@ -82,10 +82,14 @@ def _no_positions(portfolio_id: str, when: str) -> NoPositionsError:
 
 
 def _refuse_other_currencies(portfolio_id: str, base: str, currencies: dict[str, str]) -> None:
-    others = sorted(f"{symbol} ({code})" for symbol, code in currencies.items() if code != base)
-    if others:
+    refuse_foreign(portfolio_id, base, [f"{symbol} ({code})" for symbol, code in currencies.items() if code != base])
+
+
+def refuse_foreign(portfolio_id: str, base: str, foreign: Sequence[str]) -> None:
+    """`foreign` are the positions of another currency, as in `SAP (EUR)`. Raises CurrencyMismatchError for any."""
+    if foreign:
         raise CurrencyMismatchError(
-            f"{portfolio_id} is kept in {base}, but holds {', '.join(others)}.",
+            f"{portfolio_id} is kept in {base}, but holds {', '.join(sorted(foreign))}.",
             "Hold instruments of the portfolio's currency only: there are no exchange rates yet.",
         )
 
@@ -135,7 +139,7 @@ def price_book(
         returns, dates, dropped = _without_gaps(returns, dates, window_days)
         warnings += dropped
     else:
-        _refuse_short_history(book.symbols, returns, window_days)
+        refuse_short_history(book.symbols, returns, window_days)
     values = np.array([float(quantity) for _, quantity in book.quantities]) * prices[-1]
     return PricedBook(
         symbols=book.symbols,
@@ -222,7 +226,7 @@ def _place_of(as_of: date, days: DateArray) -> int:
     return row
 
 
-def _refuse_short_history(symbols: tuple[str, ...], returns: FloatArray, window_days: int) -> None:
+def refuse_short_history(symbols: tuple[str, ...], returns: FloatArray, window_days: int) -> None:
     missing = np.isnan(returns)
     # The returns in a row that end on the last day.
     have = np.where(missing.any(axis=0), missing[::-1].argmax(axis=0), len(returns))

@@ -5,7 +5,7 @@ from typing import Any
 
 from django.conf import settings
 
-from apps.portfolios.models import Trade
+from apps.portfolios.models import Instrument, Trade
 from apps.risk.errors import TooExpensiveError
 from apps.risk.methods import DISTRIBUTIONS
 
@@ -18,13 +18,7 @@ def check_cost(portfolio_id: str, estimates: Sequence[dict[str, Any]], window_da
     Raises TooExpensiveError.
     """
     symbols = Trade.objects.filter(portfolio_id=portfolio_id).values("instrument_id").distinct().count()
-    if window_days * symbols > settings.RISK_MAX_WINDOW_CELLS:
-        raise TooExpensiveError(
-            f"A window of {window_days:,} days of {symbols:,} symbols is {window_days * symbols:,} returns; "
-            f"the limit is {settings.RISK_MAX_WINDOW_CELLS:,}.",
-            f"Ask for window_days of {settings.RISK_MAX_WINDOW_CELLS // symbols:,} or less.",
-            "window_days",
-        )
+    _check_window(window_days, symbols)
     factors = max(1, min(window_days, symbols))
     simulated = [one for one in estimates if one["method"] == "monte_carlo"]
     draws = sum(one["paths"] * factors for one in simulated)
@@ -36,6 +30,11 @@ def check_cost(portfolio_id: str, estimates: Sequence[dict[str, Any]], window_da
             f"Ask for paths of {settings.RISK_MAX_DRAWS // (factors * len(simulated)):,} or less.",
             "paths",
         )
+
+
+def check_batch_cost(window_days: int) -> None:
+    """Refuses a window of all symbols there are that would take a worker's memory. Raises TooExpensiveError."""
+    _check_window(window_days, Instrument.objects.count())
 
 
 def check_backtest_cost(portfolio_id: str, parameters: dict[str, Any]) -> None:
@@ -56,4 +55,14 @@ def check_backtest_cost(portfolio_id: str, parameters: dict[str, Any]) -> None:
             f"{settings.RISK_MAX_DRAWS:,}.",
             f"Ask for test_days of {settings.RISK_MAX_DRAWS // per_day:,} or less, a shorter window or fewer paths.",
             "test_days",
+        )
+
+
+def _check_window(window_days: int, symbols: int) -> None:
+    if window_days * symbols > settings.RISK_MAX_WINDOW_CELLS:
+        raise TooExpensiveError(
+            f"A window of {window_days:,} days of {symbols:,} symbols is {window_days * symbols:,} returns; "
+            f"the limit is {settings.RISK_MAX_WINDOW_CELLS:,}.",
+            f"Ask for window_days of {settings.RISK_MAX_WINDOW_CELLS // symbols:,} or less.",
+            "window_days",
         )

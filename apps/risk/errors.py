@@ -23,6 +23,12 @@ class TooExpensiveError(DomainError):
     code = "too_expensive"
 
 
+class ChunksFailedError(DomainError):
+    """Some of the portfolios have no figures, because the work on them failed as a whole."""
+
+    code = "chunks_failed"
+
+
 class ProxyError(DomainError):
     code = "invalid_proxy"
 

@@ -62,8 +62,11 @@ def staleness(inputs: dict[str, Any], matrix: PriceMatrix) -> list[str]:
     """What to say where the book could not be valued at the newest prices there are."""
     symbols = [symbol for symbol, _ in inputs["positions"]]
     newest = str(matrix.dates[matrix.trading_days(symbols, inputs["benchmark"])[-1]])
-    if inputs["as_of_asked"] or inputs["as_of"] >= newest:
+    return [] if inputs["as_of_asked"] else valued_before(inputs["as_of"], newest)
+
+
+def valued_before(as_of: str, newest: str) -> list[str]:
+    """What to say of a book that is valued at `as_of` where its calendar goes on to `newest`."""
+    if as_of >= newest:
         return []
-    return [
-        f"valued at {inputs['as_of']}, the latest day on which all that is held has a price; prices run to {newest}"
-    ]
+    return [f"valued at {as_of}, the latest day on which all that is held has a price; prices run to {newest}"]

@@ -9,10 +9,10 @@ from apps.tasks.models import Task
 
 
 class RiskMetric(models.Model):
-    """One computed VaR with all that belongs to it. One a task: a message delivered twice stores once."""
+    """One computed VaR with all that belongs to it, once a task: a message delivered twice stores once."""
 
     portfolio = models.ForeignKey(Portfolio, on_delete=models.PROTECT, related_name="risk_metrics")
-    task = models.OneToOneField(Task, null=True, on_delete=models.SET_NULL, related_name="+")
+    task = models.ForeignKey(Task, null=True, on_delete=models.SET_NULL, related_name="+")
     snapshot = models.ForeignKey(Snapshot, on_delete=models.PROTECT, related_name="+")
     timestamp = models.DateTimeField(default=timezone.now)
     as_of = models.DateField()
@@ -31,6 +31,9 @@ class RiskMetric(models.Model):
     class Meta:
         db_table = "risk_metrics"
         ordering = ["-timestamp", "-id"]
+        constraints = [
+            models.UniqueConstraint(fields=["task", "portfolio", "confidence"], name="risk_metric_once_a_task")
+        ]
         indexes = [models.Index(F("portfolio"), F("timestamp").desc(), name="idx_portfolio_risk_timestamp")]
 
     def __str__(self) -> str:

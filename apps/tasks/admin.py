@@ -28,7 +28,7 @@ class TaskAdmin(ReadOnlyAdmin):
     readers = ("risk_manager", "operator")
     actions = ["retry", "cancel"]
     list_display = ["kind", "portfolio_id", "status_label", "progress", "took", "attempts", "error_code", "created_at"]
-    list_filter = ["status", "kind"]
+    list_filter = ["status", "kind", ("part_of", admin.EmptyFieldListFilter)]
     search_fields = ["id__exact", "portfolio_id", "kind"]
     date_hierarchy = "created_at"
     fields = [
@@ -36,7 +36,7 @@ class TaskAdmin(ReadOnlyAdmin):
         ("id", "created_by"),
         ("progress", "attempts", "worker"),
         ("created_at", "started_at", "finished_at"),
-        ("coalesced_with", "retry_of"),
+        ("coalesced_with", "retry_of", "part_of"),
         "inputs_text",
         "error_text",
         "result_text",

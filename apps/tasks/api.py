@@ -48,6 +48,9 @@ def accepted(task: Task, **extra: Any) -> Response:
 
 class TaskFilter(filters.FilterSet):
     status = filters.ChoiceFilter(choices=Task.Status.choices)
+    part_of = filters.UUIDFilter(
+        field_name="part_of_id", help_text="The parts of a divided task, which are left out else"
+    )
 
     class Meta:
         model = Task
@@ -62,7 +65,8 @@ class TasksView(ListModelMixin, ApiView):
     queryset = Task.objects.none()
 
     def get_queryset(self) -> QuerySet[Task]:
-        return visible_tasks(self.request.user).defer("result")
+        tasks = visible_tasks(self.request.user).defer("result")
+        return tasks if "part_of" in self.request.query_params else tasks.filter(part_of=None)
 
     def get(self, request: Request) -> Response:
         """The caller's tasks, newest first; risk managers, operators and admins see all. Results are left out."""

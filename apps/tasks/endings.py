@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from apps.tasks.events import publish_tasks_after_commit
 from apps.tasks.models import Task
+from apps.tasks.parts import advance_after_commit
 
 # Writes beside the task; what it returns is added to the result.
 Store = Callable[[], dict[str, Any] | None]
@@ -37,8 +38,9 @@ def end_task(
         if store and (added := store()):
             ending["result"] = {**(result or {}), **added}
             Task.objects.filter(pk=task_id).update(result=ending["result"])
-        ended = [Task.objects.get(pk=task_id), *_end_followers(task_id, ending)]
-        publish_tasks_after_commit(ended)
+        ended = Task.objects.get(pk=task_id)
+        publish_tasks_after_commit([ended, *_end_followers(task_id, ending)])
+        advance_after_commit(ended.part_of_id)
     return True
 
 

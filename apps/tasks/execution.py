@@ -14,7 +14,6 @@ from billiard.exceptions import SoftTimeLimitExceeded
 from celery import Task as CeleryTask
 from django.conf import settings
 from django.db import InterfaceError, OperationalError, connection
-from django.db.models import Q
 from django.utils import timezone
 from redis.exceptions import RedisError
 
@@ -24,6 +23,8 @@ from apps.tasks.errors import InternalError, JobStoppedError, TimeLimitError
 from apps.tasks.events import publish_tasks
 from apps.tasks.leases import Lease
 from apps.tasks.models import Task
+from apps.tasks.parts import Divided, divide, parts_of
+from apps.tasks.progress import write_progress
 from nautilus.api.errors import DomainError
 
 logger = logging.getLogger(__name__)
@@ -31,6 +32,9 @@ logger = logging.getLogger(__name__)
 PROGRESS_INTERVAL_SECONDS = 0.25
 
 _TAKE = (Path(__file__).parent / "sql" / "take.sql").read_text()
+
+
+__all__ = ["Divided", "Job", "JobTask", "Outcome", "execute", "take"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,22 +64,12 @@ class Job:
             return
         self._last_report = now
         eta = (now - self._started) / done * (total - done) if done else None
-        self._write(done, total, message[:200], eta)
-
-    def _write(self, done: int, total: int, message: str, eta: float | None) -> None:
-        progress = {
-            "progress_done": done,
-            "progress_total": total,
-            "progress_message": message,
-            "progress_eta_seconds": eta,
-        }
-        mine = Task.objects.filter(pk=self.task.pk, status=Task.Status.PROCESSING, attempts=self.attempt)
-        if not mine.update(**progress):
+        if not write_progress(self.task.pk, done, total, message, eta, attempts=self.attempt):
             raise JobStoppedError
-        followers = Task.objects.filter(coalesced_with=self.task.pk, status=Task.Status.PROCESSING)
-        followers.update(**progress)
-        family = Task.objects.filter(Q(pk=self.task.pk) | Q(coalesced_with=self.task.pk))
-        publish_tasks(family.filter(status=Task.Status.PROCESSING))
+
+    def parts(self) -> list[Task]:
+        """The ended parts that an earlier run of this job has divided the work into; none in the first run."""
+        return parts_of(self.task)
 
 
 class JobTask(CeleryTask):
@@ -108,12 +102,15 @@ def take(task_id: str, worker: str) -> Job | None:
     return Job(task)
 
 
-def execute(job: Job, function: Callable[[Job], Outcome]) -> None:
-    """Runs the function and ends the task, whatever happens short of the process dying."""
+def execute(job: Job, function: Callable[[Job], Outcome | Divided]) -> None:
+    """Runs the function and ends the task, or divides it, whatever happens short of the process dying."""
     try:
         with Lease(job.task.pk, job.attempt):
             outcome = function(job)
-        _succeed(job, outcome)
+        if isinstance(outcome, Divided):
+            divide(job.task, outcome)
+        else:
+            _succeed(job, outcome)
     except JobStoppedError:
         logger.info("task %s: attempt %d was stopped, the task was cancelled or taken over", job.task.pk, job.attempt)
         _drop_connection()

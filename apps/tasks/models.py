@@ -47,6 +47,10 @@ class Task(models.Model):
     )
     retry_of = models.ForeignKey("self", null=True, blank=True, on_delete=models.SET_NULL, related_name="retries")
 
+    # A task that was too large for one worker is divided into parts (parts.py).
+    part_of = models.ForeignKey("self", null=True, blank=True, on_delete=models.CASCADE, related_name="parts")
+    part_number = models.PositiveIntegerField(null=True, editable=False)
+
     # The life of the message and of the attempt (dispatch.py, execution.py).
     dispatched_at = models.DateTimeField(null=True, editable=False)
     dispatches = models.IntegerField(default=0, editable=False)

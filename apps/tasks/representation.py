@@ -29,6 +29,7 @@ class TaskListSerializer(serializers.ModelSerializer):
     error = serializers.JSONField(allow_null=True)
     coalesced_with = serializers.UUIDField(source="coalesced_with_id", allow_null=True)
     retry_of = serializers.UUIDField(source="retry_of_id", allow_null=True)
+    part_of = serializers.UUIDField(source="part_of_id", allow_null=True)
 
     class Meta:
         model = Task
@@ -46,6 +47,7 @@ class TaskListSerializer(serializers.ModelSerializer):
             "finished_at",
             "coalesced_with",
             "retry_of",
+            "part_of",
         ]
 
 

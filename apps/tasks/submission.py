@@ -1,18 +1,17 @@
 """Submit, cancel and retry: a task is a row before it is a message, and the message goes out after commit."""
 
-import hashlib
-import json
 from typing import Any
 from uuid import UUID, uuid4
 
-from django.core.serializers.json import DjangoJSONEncoder
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from apps.tasks.dispatch import send_after_commit
 from apps.tasks.errors import TaskEndedError, TaskStillRunsError
 from apps.tasks.events import publish_tasks_after_commit
+from apps.tasks.keys import coalesce_key
+from apps.tasks.messages import send_after_commit
 from apps.tasks.models import Task
+from apps.tasks.parts import advance_after_commit, cancel_parts
 
 PROCESSING = Task.Status.PROCESSING
 
@@ -51,11 +50,6 @@ def submit_task(
     return task
 
 
-def coalesce_key(kind: str, inputs: dict[str, Any], portfolio_id: str | None, data_version: str) -> str:
-    text = json.dumps([kind, portfolio_id, inputs, data_version], sort_keys=True, cls=DjangoJSONEncoder)
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
 def _lead(fields: dict[str, Any]) -> Task | None:
     try:
         with transaction.atomic():
@@ -88,8 +82,10 @@ def cancel_task(task_id: UUID) -> Task:
         task = Task.objects.get(pk=task_id)
         if not changed:
             raise TaskEndedError(f"Task {task_id} has ended already: it is {task.status}.")
+        cancel_parts(task)
         _hand_over(task)
         publish_tasks_after_commit([task])
+        advance_after_commit(task.part_of_id)
     return task
 
 

@@ -6,11 +6,13 @@ the message names all of them at once, with what was expected.
 """
 
 import os
+import re
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import dj_database_url
+from celery.schedules import crontab
 from django.core.exceptions import ImproperlyConfigured
 from django.urls import reverse_lazy
 from environs import Env, validate
@@ -29,6 +31,12 @@ def _postgresql_url(value: str) -> str:
 def _redis_url(value: str) -> str:
     if not value.startswith(("redis://", "rediss://")):
         raise validate.ValidationError("expected redis://:password@host:port/number")
+    return value
+
+
+def _time_of_day(value: str) -> str:
+    if value != "off" and not re.fullmatch(r"([01]\d|2[0-3]):[0-5]\d", value):
+        raise validate.ValidationError('expected a time of the day in UTC as in 22:30, or "off"')
     return value
 
 
@@ -56,6 +64,10 @@ TASK_TIME_LIMIT_SECONDS = env.int("NAUTILUS_TASK_TIME_LIMIT_SECONDS", 300, valid
 # simulated paths, 100 million a second or less.
 RISK_MAX_WINDOW_CELLS = env.int("NAUTILUS_RISK_MAX_WINDOW_CELLS", 10_000_000, validate=validate.Range(min=1_000))
 RISK_MAX_DRAWS = env.int("NAUTILUS_RISK_MAX_DRAWS", 1_000_000_000, validate=validate.Range(min=1_000))
+# All portfolios at once go over the workers in chunks: some seconds of one core and some 10 MB each.
+RISK_CHUNK_PORTFOLIOS = env.int("NAUTILUS_RISK_CHUNK_PORTFOLIOS", 500, validate=validate.Range(min=1, max=10_000))
+RISK_CHUNK_POSITIONS = env.int("NAUTILUS_RISK_CHUNK_POSITIONS", 100_000, validate=validate.Range(min=1_000))
+RISK_NIGHTLY_AT = env.str("NAUTILUS_RISK_NIGHTLY_AT", "22:30", validate=_time_of_day)  # UTC, or "off"
 TASK_MAX_ATTEMPTS = env.int("NAUTILUS_TASK_MAX_ATTEMPTS", 3, validate=validate.Range(min=1, max=20))
 TASK_LEASE_SECONDS = env.int("NAUTILUS_TASK_LEASE_SECONDS", 10, validate=validate.Range(min=3, max=300))
 TASK_RESEND_AFTER_SECONDS = env.int("NAUTILUS_TASK_RESEND_AFTER_SECONDS", 5, validate=validate.Range(min=1, max=600))
@@ -271,7 +283,7 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
     "interval_step": 0.1,
     "interval_max": 0.1,
 }
-CELERY_BEAT_SCHEDULE = {
+CELERY_BEAT_SCHEDULE: dict[str, Any] = {
     "tasks.sweep": {
         "task": "tasks.sweep",
         "schedule": TASK_SWEEP_INTERVAL_SECONDS,
@@ -289,6 +301,12 @@ CELERY_BEAT_SCHEDULE = {
         "options": {"expires": 3600, "queue": "maintenance_queue"},
     },
 }
+if RISK_NIGHTLY_AT != "off":
+    CELERY_BEAT_SCHEDULE["risk.nightly"] = {
+        "task": "risk.nightly",
+        "schedule": crontab(hour=RISK_NIGHTLY_AT[:2], minute=RISK_NIGHTLY_AT[3:]),
+        "options": {"expires": 3600, "queue": "maintenance_queue"},
+    }
 CELERY_BEAT_SCHEDULE_FILENAME = str(NAUTILUS_HOME / "celerybeat-schedule")
 
 # --- Logs ---------------------------------------------------------------------------------------------

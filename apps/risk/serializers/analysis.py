@@ -6,6 +6,7 @@ from django.utils import timezone
 from rest_framework import serializers
 
 from apps.portfolios.models import Instrument
+from apps.risk.all_portfolios import DEFAULTS as BATCH_DEFAULTS
 from apps.risk.methods import DEFAULTS, DISTRIBUTIONS, METHODS
 from apps.risk.models import RiskMetric
 from nautilus.api.serializers import NumberField, StrictSerializer, WholeNumberField
@@ -109,6 +110,27 @@ class HorizonSerializer(MethodParametersSerializer, BookSerializer):
 
 class AnalyzeSerializer(HorizonSerializer):
     method = serializers.ChoiceField(choices=sorted(METHODS), default="historical")
+
+
+class AnalyzeAllSerializer(StrictSerializer):
+    """Historical simulation over one day; for another method ask for the portfolio by itself."""
+
+    window_days = WholeNumberField(
+        default=BATCH_DEFAULTS["window_days"],
+        min_value=2,
+        max_value=25_000,
+        help_text="Number of daily returns up to each portfolio's latest common date",
+    )
+    confidences = serializers.ListField(
+        child=ConfidenceField(),
+        default=lambda: BATCH_DEFAULTS["confidences"],
+        allow_empty=False,
+        max_length=5,
+        help_text="VaR and expected shortfall at each",
+    )
+
+    def validate_confidences(self, value: list[float]) -> list[float]:
+        return sorted(set(value))
 
 
 class CompareSerializer(HorizonSerializer):

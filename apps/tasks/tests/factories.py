@@ -2,8 +2,8 @@ from typing import Any
 
 from django.utils import timezone
 
+from apps.tasks.keys import coalesce_key
 from apps.tasks.models import Task
-from apps.tasks.submission import coalesce_key
 
 
 def make_task(kind: str = "tests.echo", inputs: dict[str, Any] | None = None, **fields: Any) -> Task:

@@ -3,8 +3,9 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from apps.tasks.dispatch import ids_in_queues, send, sweep
+from apps.tasks.dispatch import sweep
 from apps.tasks.execution import take
+from apps.tasks.messages import ids_in_queues, send
 from apps.tasks.models import Task
 from apps.tasks.tests.factories import make_task
 from nautilus.connections import redis_client
