@@ -1,13 +1,19 @@
 """`make bench`, or `python -m benchmarks --help`."""
 
 import argparse
+from typing import Any
 
 from rich.console import Console
 
-from benchmarks import submit_to_push
+from benchmarks import all_portfolios, one_portfolio, simulated_paths, submit_to_push
 from benchmarks.measuring import keep
 
-BENCHMARKS = {"submit_to_push": submit_to_push}
+BENCHMARKS: dict[str, Any] = {
+    "all_portfolios": all_portfolios,
+    "one_portfolio": one_portfolio,
+    "simulated_paths": simulated_paths,
+    "submit_to_push": submit_to_push,
+}
 
 
 def main() -> None:

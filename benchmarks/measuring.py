@@ -5,6 +5,9 @@ import os
 import platform
 import statistics
 import subprocess
+import time
+import tracemalloc
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -12,7 +15,10 @@ from pathlib import Path
 from typing import Any
 
 RESULTS = Path(__file__).parent / "results"
-PACKAGES = ("celery", "channels", "django", "djangorestframework", "numpy", "psycopg", "redis", "uvicorn")
+PACKAGES = (
+    *("arch", "celery", "channels", "django", "djangorestframework", "numpy", "psycopg", "redis", "riskfolio-lib"),
+    *("scipy", "uvicorn"),
+)
 
 
 @dataclass(slots=True)
@@ -36,6 +42,37 @@ class Series:
     def figures(self) -> dict[str, Any]:
         everything = sorted(time for times in self.rounds for time in times)
         return {"p50": self.p50, "p95": everything[int(0.95 * (len(everything) - 1))], "medians": self.medians}
+
+
+def measured(call: Callable[[], Any], calls: int) -> list[float]:
+    """Seconds of each call."""
+    times = []
+    for _ in range(calls):
+        begun = time.perf_counter()
+        call()
+        times.append(time.perf_counter() - begun)
+    return times
+
+
+def interleaved(callers: Mapping[str, Callable[[], Any]], rounds: int, calls: int, unit: float) -> dict[str, Series]:
+    """Rounds of each caller in turn, after a warm-up; `unit` is that of the figures, in seconds."""
+    series = {name: Series(name) for name in callers}
+    for call in callers.values():
+        measured(call, max(1, calls // 4))
+    for _ in range(rounds):
+        for name, call in callers.items():
+            series[name].add_round([seconds / unit for seconds in measured(call, calls)])
+    return series
+
+
+def traced_peak_bytes(call: Callable[[], Any]) -> int:
+    """The most memory that the call holds at once beside what was there before; numpy's arrays are counted."""
+    tracemalloc.start()
+    try:
+        call()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
 
 
 def ratio(ours: Series, peer: Series) -> float:

@@ -5,7 +5,6 @@ import os
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 from websockets.sync.client import ClientConnection, connect
 
-from benchmarks.measuring import Series, ratio, spread
+from benchmarks.measuring import interleaved, ratio, spread
 from nautilus.local.environment import local_secrets
 from nautilus.local.home import ROOT
 from tests.running import ANALYZE, Platform, running_platform, wait_until
@@ -31,12 +30,7 @@ def run(rounds: int, calls: int) -> dict[str, Any]:
     home = Path(tempfile.mkdtemp(prefix="nautilus-bench-"))
     with running_platform(home) as platform, bare_worker(platform) as bare, clients(platform) as ours:
         callers: dict[str, Callable[[], None]] = {**ours, **bare}
-        for call in callers.values():
-            measured(call, 10)
-        series = {name: Series(name) for name in callers}
-        for _ in range(rounds):
-            for name, call in callers.items():
-                series[name].add_round(measured(call, calls))
+        series = interleaved(callers, rounds, calls, unit=1e-3)
     figures = {name: {**one.figures(), "ratio": ratio(one, series[BARE])} for name, one in series.items()}
     return {
         "title": TITLE,
@@ -44,15 +38,6 @@ def run(rounds: int, calls: int) -> dict[str, Any]:
         "goal": f"p50 of {OURS!r} at most 3 times that of {BARE!r}",
         "series": figures,
     }
-
-
-def measured(call: Callable[[], None], calls: int) -> list[float]:
-    times = []
-    for _ in range(calls):
-        begun = time.perf_counter()
-        call()
-        times.append((time.perf_counter() - begun) * 1000)
-    return times
 
 
 @contextmanager

@@ -78,7 +78,9 @@ def _advance(task_id: UUID) -> None:
     elapsed = (timezone.now() - task.created_at).total_seconds()
     eta_seconds = elapsed / ended * (len(statuses) - ended) if ended else None
     message = f"{ended} of {len(statuses)} parts"
-    if not write_progress(task_id, ended, len(statuses), message, eta_seconds) or ended < len(statuses):
+    # Of two parts that end at once the later news may be written first: it stays.
+    is_news = write_progress(task_id, ended, len(statuses), message, eta_seconds, progress_done__lte=ended)
+    if not is_news or ended < len(statuses):
         return
     # Two parts that end at once may both send it: a worker takes it once. If neither does, the sweep will.
     Task.objects.filter(pk=task_id).update(dispatched_at=timezone.now())
