@@ -182,7 +182,8 @@ def beta(returns: FloatArray, benchmark: FloatArray) -> float | None:
     if len(returns) < 2 or _is_constant(benchmark):
         return None
     deviation = benchmark - benchmark.mean()
-    return _finite(float(np.dot(deviation, returns - returns.mean()) / np.dot(deviation, deviation)))
+    moved = np.add.reduce(deviation * (returns - returns.mean()))
+    return _finite(float(moved / np.add.reduce(deviation * deviation)))
 
 
 def alpha(returns: FloatArray, benchmark: FloatArray, risk_free_rate: float = 0.0) -> float | None:

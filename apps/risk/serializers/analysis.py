@@ -145,20 +145,6 @@ class CompareSerializer(HorizonSerializer):
         return sorted(set(value))
 
 
-class ScenarioSerializer(serializers.Serializer):
-    date = serializers.DateField()
-    pnl = serializers.FloatField()
-
-
-class ComponentSerializer(serializers.Serializer):
-    symbol = serializers.CharField()
-    value = serializers.FloatField()
-    weight = serializers.FloatField(allow_null=True)
-    component_var = serializers.FloatField()
-    marginal_var = serializers.FloatField()
-    incremental_var = serializers.FloatField()
-
-
 class RiskMetricSerializer(serializers.ModelSerializer):
     task_id = serializers.UUIDField(allow_null=True)
     snapshot_id = serializers.CharField()
