@@ -10,8 +10,11 @@ Markets 19; J.P. Morgan/Reuters (1996), RiskMetrics Technical Document, 4th ed.,
 """
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
+from scipy.optimize import minimize
+from scipy.signal import lfilter
 
 from apps.risk.kernels.historical import FloatArray
 
@@ -37,6 +40,55 @@ def garch_volatility(pnl: FloatArray, omega: float, alpha: float, beta: float, s
     for day, square in enumerate((pnl * pnl).tolist()):
         variance[day + 1] = omega + alpha * square + beta * variance[day]
     return np.sqrt(variance)
+
+
+@dataclass(frozen=True, slots=True)
+class Garch:
+    """var(t + 1) = omega + alpha pnl(t)^2 + beta var(t); `start` is var(0)."""
+
+    omega: float
+    alpha: float
+    beta: float
+    start: float
+    converged: bool
+
+
+def fit_garch(shocks: FloatArray, backcast: float) -> Garch:
+    """GARCH(1,1) of zero mean by normal quasi maximum likelihood; `shocks` (days,) of a size near one.
+
+    The variance before the first day is `backcast`, as in the arch package, whose fit is the peer in the tests. The
+    search is Nelder and Mead's (1965) over log variance, logit of alpha + beta and logit of alpha's part of it: it
+    calls neither BLAS nor LAPACK, so that no thread count moves a bit, which arch's own (SLSQP) does.
+    """
+    squares = shocks * shocks
+
+    def parameters(theta: FloatArray) -> tuple[float, float, float]:
+        level, persistence, share = theta.tolist()
+        kept, part = _logistic(persistence), _logistic(share)
+        return math.exp(min(level, 50.0)) * (1 - kept), kept * part, kept * (1 - part)
+
+    def negative_log_likelihood(theta: FloatArray) -> float:
+        variance = _variances(squares, *parameters(theta), backcast)
+        # Beyond these a step of the search has left every sensible variance behind.
+        variance = np.clip(variance, 1e-12, 1e12)
+        return float(np.add.reduce(np.log(variance) + squares / variance))
+
+    begin = np.array([math.log(max(float(np.mean(squares)), 1e-12)), math.log(19.0), math.log(0.1 / 0.9)])
+    options = {"xatol": 1e-6, "fatol": 1e-8, "maxiter": 2_000, "maxfev": 2_000}
+    first = minimize(negative_log_likelihood, begin, method="Nelder-Mead", options=options)
+    found = minimize(negative_log_likelihood, first.x, method="Nelder-Mead", options=options)
+    omega, alpha, beta = parameters(found.x)
+    return Garch(omega, alpha, beta, omega + (alpha + beta) * backcast, bool(found.success))
+
+
+def _variances(squares: FloatArray, omega: float, alpha: float, beta: float, backcast: float) -> FloatArray:
+    """var(t) of each day, (days,), by a linear filter."""
+    driven = omega + alpha * np.concatenate([[backcast], squares[:-1]])
+    return np.asarray(lfilter([1.0], [1.0, -beta], driven, zi=[beta * backcast])[0])
+
+
+def _logistic(x: float) -> float:
+    return 1 / (1 + math.exp(-min(max(x, -30.0), 30.0)))
 
 
 def filter_factors(volatility: FloatArray) -> FloatArray:

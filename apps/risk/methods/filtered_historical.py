@@ -2,13 +2,15 @@
 
 import numpy as np
 
-from apps.risk.kernels.filtering import EWMA_DECAY, ewma_volatility, filter_factors, garch_volatility
+from apps.risk.kernels.filtering import EWMA_DECAY, ewma_volatility, filter_factors, fit_garch, garch_volatility
 from apps.risk.kernels.historical import expected_shortfall, value_at_risk
 from apps.risk.methods.registry import Estimate, FloatArray, Forecast, Parameters, PricedBook, register
 from apps.risk.methods.scenarios import Scenarios, scenario_estimate
 
 FEWEST_FOR_GARCH = 100
 _FIT_GRID = 2.0**24
+# Beyond this the variance has no mean to come back to, as in the weighted average.
+_LARGEST_PERSISTENCE = 1 - 1e-6
 
 
 def estimate(book: PricedBook, parameters: Parameters) -> Estimate:
@@ -40,19 +42,15 @@ def _garch(pnl: FloatArray) -> tuple[FloatArray | None, str]:
     if unit <= 1e-14 * float(np.abs(pnl).max()):
         return None, "the P&L does not move, so GARCH has nothing to fit"
     # Imported where it is needed: it brings statsmodels along, some 60 MB in each worker process.
-    from arch.univariate import GARCH, ZeroMean
+    from arch.univariate import GARCH
 
-    # The optimizer wants numbers near one; a zero mean, because a day's mean is noise beside its volatility. It stops
-    # where the likelihood is flat to its tolerance, which last bits can move: it never sees them, so that a multiple of
-    # a book has the same fit.
+    # A zero mean, because a day's mean is noise beside its volatility. The search stops where the likelihood is flat to
+    # its tolerance, which last bits can move: it never sees them, so that a multiple of a book has the same fit.
     shocks = np.rint(pnl / unit * _FIT_GRID) / _FIT_GRID
-    model = ZeroMean(shocks, volatility=GARCH(1, 0, 1), rescale=False)
-    fit = model.fit(disp="off", show_warning=False)
-    omega, alpha, beta = fit.params.tolist()
-    if fit.convergence_flag != 0 or not np.isfinite(fit.params).all() or not 0 <= alpha + beta < 1:
-        return None, f"GARCH(1,1) did not converge (alpha {alpha:.3f}, beta {beta:.3f})"
-    start = float(np.asarray(fit.conditional_volatility)[0]) ** 2
-    return garch_volatility(pnl / unit, omega, alpha, beta, start), ""
+    fit = fit_garch(shocks, float(GARCH(1, 0, 1).backcast(shocks)))
+    if not fit.converged or fit.alpha + fit.beta > _LARGEST_PERSISTENCE:
+        return None, f"GARCH(1,1) did not converge (alpha {fit.alpha:.3f}, beta {fit.beta:.3f})"
+    return garch_volatility(pnl / unit, fit.omega, fit.alpha, fit.beta, fit.start), ""
 
 
 register("filtered_historical", estimate, forecast)
