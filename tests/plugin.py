@@ -25,6 +25,8 @@ SETTINGS = {
     "NAUTILUS_HTTPS_ONLY": "0",
     "NAUTILUS_LOCAL_OPERATOR": "0",
     "NAUTILUS_TASK_LEASE_SECONDS": "3",
+    # As the workers have it: threads of BLAS that wait for work take the cores from the other processes.
+    "OPENBLAS_NUM_THREADS": "1",
     "NAUTILUS_TASK_RESEND_AFTER_SECONDS": "1",
 }
 
