@@ -74,9 +74,10 @@ def fit_garch(shocks: FloatArray, backcast: float) -> Garch:
         return float(np.add.reduce(np.log(variance) + squares / variance))
 
     begin = np.array([math.log(max(float(np.mean(squares)), 1e-12)), math.log(19.0), math.log(0.1 / 0.9)])
-    options = {"xatol": 1e-6, "fatol": 1e-8, "maxiter": 2_000, "maxfev": 2_000}
-    first = minimize(negative_log_likelihood, begin, method="Nelder-Mead", options=options)
-    found = minimize(negative_log_likelihood, first.x, method="Nelder-Mead", options=options)
+    # Begun anew where the first search ends: a simplex that has collapsed early gets another chance.
+    rough, fine = ({"xatol": 10 * size, "fatol": size, "maxfev": 2_000} for size in (1e-3, 1e-6))
+    first = minimize(negative_log_likelihood, begin, method="Nelder-Mead", options=rough)
+    found = minimize(negative_log_likelihood, first.x, method="Nelder-Mead", options=fine)
     omega, alpha, beta = parameters(found.x)
     return Garch(omega, alpha, beta, omega + (alpha + beta) * backcast, bool(found.success))
 
