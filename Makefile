@@ -31,8 +31,12 @@ run: $(RUN_STAMP) ## Starts everything on this machine and serves until Ctrl-C (
 	@exec $(BIN)/python -m nautilus.local run $(ARGS)
 
 .PHONY: test
-test: $(DEV_STAMP) ## Runs all tests against real servers of their own (ARGS='-k word' picks some)
-	@exec $(BIN)/python -m pytest $(ARGS)
+test: $(DEV_STAMP) ## Runs the tests against real servers of their own, all but those of faults (ARGS='-k word' picks some)
+	@exec $(BIN)/python -m pytest -m 'not faults' $(ARGS)
+
+.PHONY: test-faults
+test-faults: $(DEV_STAMP) ## Kills, stops, wipes and overloads a running platform: nothing that was submitted is lost
+	@exec $(BIN)/python -m pytest -m faults $(ARGS)
 
 .PHONY: lint
 lint: $(DEV_STAMP) ## Checks format, style, types and the layering of the apps

@@ -10,7 +10,7 @@ import pytest
 
 from tests.running import ANALYZE, Platform, wait_until
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slow, pytest.mark.faults, pytest.mark.timeout(600)]
 
 IMPORT = "/api/v1/market-data/import"
 

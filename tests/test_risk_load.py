@@ -18,7 +18,7 @@ from websockets.sync.client import connect
 
 from tests.running import ANALYZE, Platform, running_platform, wait_until
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slow, pytest.mark.faults, pytest.mark.timeout(600)]
 
 RISK = "/api/v1/sprint3/analytics/risk"
 PERFORMANCE = "/api/v1/sprint3/analytics/performance"

@@ -26,6 +26,7 @@ VOLUME_SHARE = 0.20
 # A deviation below this part of the largest number is what rounding leaves of none.
 _ROUNDING = 1e-14
 _SMALLEST_Z = 1e-20
+_UNIT_ROUNDOFF = 2.0**-53
 
 
 def deviation(numbers: FloatArray) -> FloatArray:
@@ -88,9 +89,12 @@ def entropic_var(pnl: FloatArray, confidence: float) -> float:
     # Halved before they are subtracted: the range of two large numbers need not be one.
     half_range = best / 2 - worst / 2
     mass = tail_mass(confidence, len(pnl))
-    if np.count_nonzero(pnl == worst) >= mass or half_range == 0:
+    if half_range == 0:
         return 0.0 - worst
     relative = (worst / 2 - pnl / 2) / half_range
+    # Nearer to the worst than a rounding of the range is as bad.
+    if np.count_nonzero(relative >= -_UNIT_ROUNDOFF) >= mass:
+        return 0.0 - worst
     log_tail = math.log(mass / len(pnl))
     z = _tilt(relative, log_tail)
     total = math.fsum(math.exp(x / z) for x in relative.tolist())

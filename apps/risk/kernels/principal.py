@@ -76,8 +76,11 @@ def spectral_measure(matrix: FloatArray, start: FloatArray) -> tuple[FloatArray,
     diagonal, beside = _tridiagonal(matrix, start)
     if len(diagonal) == 1:
         return diagonal, np.ones(1)
-    eigenvalues, vectors = eigh_tridiagonal(diagonal, beside, lapack_driver="stemr")
-    return eigenvalues, vectors[0] ** 2
+    # LAPACK's solver gives up on large numbers; a power of two is taken out and put back without a rounding.
+    exponent = math.frexp(float(np.abs(diagonal).max()))[1]
+    scaled = np.ldexp(diagonal, -exponent), np.ldexp(beside, -exponent)
+    eigenvalues, vectors = eigh_tridiagonal(*scaled, lapack_driver="stemr")
+    return np.ldexp(eigenvalues, exponent), vectors[0] ** 2
 
 
 def _tridiagonal(matrix: FloatArray, start: FloatArray) -> tuple[FloatArray, FloatArray]:

@@ -291,3 +291,9 @@ def test_viewer_and_stranger_compare_nothing(book):
     assert client_of("viewer").post(URL, body, format="json").status_code == 403
     assert client_of("trader", groups=["others"]).post(URL, body, format="json").status_code == 404
     assert not Task.objects.exists()
+
+
+def test_parameters_that_no_asked_method_uses_are_no_inputs(book):
+    task = Task.objects.get(pk=post(methods=["historical", "age_weighted"], decay=0.97, paths=5000).json()["task_id"])
+    assert task.inputs["decay"] == 0.97
+    assert {"paths", "seed", "distribution"}.isdisjoint(task.inputs)

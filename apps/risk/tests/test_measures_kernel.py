@@ -546,3 +546,16 @@ def test_share_of_the_volume_outside_its_range_is_refused(share):
 def test_negative_days_of_volume_are_refused():
     with pytest.raises(ValueError, match="negative number"):
         days_to_unwind(np.array([np.nan, -1.0]))
+
+
+@pytest.mark.parametrize(("seed", "days", "symbols"), [(1, 500, 300), (9, 500, 200), (32, 250, 400)])
+def test_books_of_hundreds_of_symbols_have_a_number_of_bets(seed, days, symbols):
+    # LAPACK's tridiagonal solver gave up on these, which are of the size of 1e13, until a power of two was taken out.
+    returns, values = random_book(seed, days, symbols)
+    assert 1 < effective_bets(returns, values, scenario_pnl(returns, values)) < symbols
+
+
+def test_worst_days_closer_than_a_rounding_of_the_range_share_the_tail():
+    pnl = np.full(150, 1e6)
+    pnl[:2] = 0, 1e-15
+    assert entropic_var(pnl, 0.99) == 0.0
