@@ -17,7 +17,6 @@ import numpy as np
 
 from apps.risk.kernels.historical import (
     FloatArray,
-    IntArray,
     expected_shortfall,
     tail_count,
     tail_mass,
@@ -67,7 +66,7 @@ def tail_split(returns: FloatArray, values: FloatArray, confidence: float, pnl: 
     # einsum, not matmul: it adds in one order on every machine.
     marginal = np.einsum("ij,jk->ik", shares, returns.take(rows, axis=0))
     (var, shortfall), losses = exact_split(marginal * values)
-    return TailSplit(var, shortfall, int(rows[-1]), losses[0], losses[1], marginal[0], marginal[1])
+    return TailSplit(var, shortfall, rows[-1], losses[0], losses[1], marginal[0], marginal[1])
 
 
 @lru_cache(maxsize=256)
@@ -140,10 +139,16 @@ def exact_split(parts: FloatArray) -> tuple[list[float], FloatArray]:
     shift = math.ldexp(3.0, (exponent + 1) // 2)
     on_grid = parts + shift
     on_grid -= shift
-    return np.add.reduce(on_grid, axis=1).tolist(), on_grid
+    # BLAS may add here: on the grid no order of adding rounds.
+    return on_grid.dot(_ones(parts.shape[1])).tolist(), on_grid
 
 
-def _tail_rows(returns: FloatArray, values: FloatArray, pnl: FloatArray, count: int) -> IntArray:
+@lru_cache(maxsize=64)
+def _ones(count: int) -> FloatArray:
+    return np.ones(count)
+
+
+def _tail_rows(returns: FloatArray, values: FloatArray, pnl: FloatArray, count: int) -> list[int]:
     """The rows of the `count` worst scenarios: those that are worse than the last of them ascending, then that one."""
     order = pnl.argpartition(min(count, len(pnl) - 1))
     tail = pnl[order[: count + 1]].tolist()
@@ -154,22 +159,23 @@ def _tail_rows(returns: FloatArray, values: FloatArray, pnl: FloatArray, count: 
     doubt = 2 * _DOUBT * len(values) * math.sqrt(len(values) * float(values.dot(values)))
     if beyond - edge <= doubt or edge - max(tail) <= doubt:
         return _tail_rows_by_exact_sums(returns, values, pnl, count, edge, doubt)
-    rows = order[:count]
-    rows[place], rows[-1] = rows[-1], rows[place]
-    rows[:-1].sort()
+    rows: list[int] = order[:count].tolist()
+    last = rows.pop(place)
+    rows.sort()
+    rows.append(last)
     return rows
 
 
 def _tail_rows_by_exact_sums(
     returns: FloatArray, values: FloatArray, pnl: FloatArray, count: int, edge: float, doubt: float
-) -> IntArray:
+) -> list[int]:
     """The same, where the product cannot tell some from the one at `edge`; of equal ones the later is better."""
     worse = np.flatnonzero(pnl < edge - doubt)
     rows = np.flatnonzero((pnl >= edge - doubt) & (pnl <= edge + doubt))
     sums = np.array([math.fsum(row) for row in (returns[rows] * values).tolist()])
     by_loss = rows[np.lexsort((rows, sums))]
     place = count - len(worse) - 1
-    return np.append(np.sort(np.concatenate([worse, by_loss[:place]])), by_loss[place])
+    return [*sorted([*worse.tolist(), *by_loss[:place].tolist()]), int(by_loss[place])]
 
 
 def _not_finite(returns: FloatArray, values: FloatArray) -> ValueError:
