@@ -29,7 +29,7 @@ _NO_PERCENTAGE = "the portfolio is worth {total:.2f}: a percentage of that means
 
 def submit_analysis(portfolio: Portfolio, parameters: dict[str, Any], user: Any) -> Task:
     """Raises TooExpensiveError."""
-    parameters = relevant(parameters["method"], parameters)
+    parameters = relevant([parameters["method"]], parameters)
     check_cost(portfolio.id, [parameters], parameters["window_days"])
     return submit_risk(KIND, portfolio, parameters, user)
 

@@ -14,7 +14,7 @@ from apps.risk.costs import check_backtest_cost
 from apps.risk.errors import CurrencyMismatchError, NoPositionsError
 from apps.risk.inputs import submit_risk
 from apps.risk.kernels import backtesting as statistics
-from apps.risk.methods import DEFAULTS, METHODS, Forecast
+from apps.risk.methods import DEFAULTS, METHODS, Forecast, relevant
 from apps.risk.tested_days import ForecastDay, Holdings, Left, latest_day, read_holdings, tested_days
 from apps.tasks.execution import Job, Outcome
 from apps.tasks.models import Task
@@ -26,15 +26,9 @@ _ONE_DAY = {"horizon_days": 1, "horizon_method": "sqrt_time"}
 
 def submit_backtest(portfolio: Portfolio, parameters: dict[str, Any], user: Any) -> Task:
     """Raises TooExpensiveError."""
-    parameters = _relevant(parameters)
+    parameters = relevant(parameters["methods"], parameters)
     check_backtest_cost(portfolio.id, parameters)
     return submit_risk(KIND, portfolio, parameters, user)
-
-
-def _relevant(parameters: dict[str, Any]) -> dict[str, Any]:
-    """Without what none of the methods uses: it is no part of the inputs."""
-    used = {name for method in parameters["methods"] for name in METHODS[method].uses}
-    return {name: value for name, value in parameters.items() if name not in DEFAULTS.keys() - used}
 
 
 def run_backtest(job: Job) -> Outcome:

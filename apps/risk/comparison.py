@@ -8,7 +8,7 @@ from apps.portfolios.models import Portfolio
 from apps.portfolios.snapshots import keep_snapshot, snapshot_id
 from apps.risk.costs import check_cost
 from apps.risk.inputs import exact_inputs, priced_book_of, staleness, submit_risk
-from apps.risk.methods import DEFAULTS, DISTRIBUTIONS, METHODS, PricedBook, relevant
+from apps.risk.methods import DISTRIBUTIONS, METHODS, PricedBook, relevant
 from apps.tasks.execution import Job, Outcome
 from apps.tasks.models import Task
 
@@ -21,21 +21,16 @@ def variants(parameters: dict[str, Any]) -> list[dict[str, Any]]:
     rows = []
     for method in parameters["methods"]:
         distributions = DISTRIBUTIONS if "distribution" in METHODS[method].uses else ("normal",)
-        rows += [relevant(method, {**parameters, "method": method, "distribution": name}) for name in distributions]
+        rows += [relevant([method], {**parameters, "method": method, "distribution": name}) for name in distributions]
     return rows
 
 
 def submit_comparison(portfolio: Portfolio, parameters: dict[str, Any], user: Any) -> Task:
     """Raises TooExpensiveError."""
-    parameters = _relevant(parameters)
+    parameters = relevant(parameters["methods"], parameters)
+    parameters.pop("distribution", None)  # the table has them all
     check_cost(portfolio.id, variants(parameters), parameters["window_days"])
     return submit_risk(KIND, portfolio, parameters, user)
-
-
-def _relevant(parameters: dict[str, Any]) -> dict[str, Any]:
-    """Without what none of the methods uses, and without a distribution: the table has them all."""
-    used = {name for method in parameters["methods"] for name in METHODS[method].uses} - {"distribution"}
-    return {name: value for name, value in parameters.items() if name not in DEFAULTS.keys() - used}
 
 
 def run_comparison(job: Job) -> Outcome:

@@ -1,6 +1,6 @@
 """What a VaR method gets, what it gives, and where it registers."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -87,10 +87,10 @@ DEFAULTS: Parameters = {"distribution": "normal", "paths": 100_000, "seed": 0, "
 DISTRIBUTIONS = ("normal", "student_t")
 
 
-def relevant(method: str, parameters: Parameters) -> Parameters:
-    """The parameters without those that this method does not use: they are no part of its inputs."""
-    unused = DEFAULTS.keys() - METHODS[method].uses
-    return {name: value for name, value in parameters.items() if name not in unused}
+def relevant(methods: Iterable[str], parameters: Parameters) -> Parameters:
+    """The parameters without those that none of these methods uses: they are no part of the inputs."""
+    used = {name for method in methods for name in METHODS[method].uses}
+    return {name: value for name, value in parameters.items() if name not in DEFAULTS.keys() - used}
 
 
 def register(

@@ -71,7 +71,7 @@ def compare(portfolio_id: str = "BOOK", **parameters: Any) -> Task:
 
 def analyze(method: str, distribution: str | None, **parameters: Any) -> dict[str, Any]:
     asked = {**DEFAULTS, **parameters, "method": method, "distribution": distribution or "normal"}
-    return run("risk.analyze", run_analysis, "BOOK", relevant(method, asked)).result
+    return run("risk.analyze", run_analysis, "BOOK", relevant([method], asked)).result
 
 
 def post(**body: Any) -> Any:

@@ -271,7 +271,7 @@ def _analysis(number: int, portfolio_id: str, windows: tuple[int, ...], random: 
     variant = VARIANTS[number % len(VARIANTS)]
     asked = {**_book(portfolio_id, windows, random), **_method_parameters(random), **_horizon(random), **variant}
     # Nothing is asked for twice, or one snapshot would stand for two.
-    return {**relevant(variant["method"], asked), "confidence": round(asked["confidence"] - number * 1e-9, 9)}
+    return {**relevant([variant["method"]], asked), "confidence": round(asked["confidence"] - number * 1e-9, 9)}
 
 
 def _comparison(
