@@ -58,7 +58,7 @@ def run_all(job: Job) -> Outcome | Divided:
 
 
 def _chunks() -> Iterator[list[str]]:
-    """Ids of open portfolios, in order, as many as RISK_CHUNK_PORTFOLIOS and RISK_MAX_WINDOW_CELLS positions allow."""
+    """Ids of open portfolios, in order, RISK_CHUNK_PORTFOLIOS and RISK_CHUNK_POSITIONS at most each."""
     counted = Portfolio.objects.filter(closed_at=None).annotate(count=Count("positions")).order_by("pk")
     chunk: list[str] = []
     positions = 0

@@ -10,10 +10,11 @@ class RiskConfig(AppConfig):
         from apps.portfolios.replays import register_replay
         from apps.risk import all_portfolios, analysis, backtests, batches, comparison, stress
         from apps.risk.access import check_may_analyze_all
-        from apps.tasks.kinds import register_kind
+        from apps.tasks.kinds import register_kind, tells_of_books
 
         for job in (analysis, backtests, comparison, stress):
             register_kind(job.KIND, check_trader_of)
             register_replay(job.KIND, job.compute)
         register_kind(all_portfolios.KIND, check_may_analyze_all)
+        tells_of_books(all_portfolios.KIND, all_portfolios.CHUNK_KIND)
         register_replay(batches.KIND, batches.compute)

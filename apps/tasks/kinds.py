@@ -8,11 +8,21 @@ from rest_framework.exceptions import PermissionDenied
 Rule = Callable[[Any, str | None], None]
 
 _rules: dict[str, Rule] = {}
+_of_books: set[str] = set()
 
 
 def register_kind(kind: str, rule: Rule) -> None:
     """`rule(user, portfolio_id)` raises where the user may not submit this kind, as the kind's own endpoint would."""
     _rules[kind] = rule
+
+
+def tells_of_books(*kinds: str) -> None:
+    """Kinds whose tasks name no portfolio and tell of many: who reads no book does not see them."""
+    _of_books.update(kinds)
+
+
+def kinds_of_books() -> frozenset[str]:
+    return frozenset(_of_books)
 
 
 def check_may_submit(user: Any, kind: str, portfolio_id: str | None) -> None:

@@ -4,6 +4,7 @@ from uuid import UUID
 from django.db.models import Q, QuerySet
 
 from apps.tasks.errors import TaskNotFoundError
+from apps.tasks.kinds import kinds_of_books
 from apps.tasks.models import Task
 from nautilus.api.access import has_role, sees_every_task
 
@@ -12,8 +13,10 @@ def visible_tasks(user: Any) -> QuerySet[Task]:
     """A user's own tasks; risk managers and admins see all, operators those of no portfolio, as they read no book."""
     if sees_every_task(user):
         return Task.objects.all()
-    own = Q(created_by=user)
-    return Task.objects.filter(own | Q(portfolio_id=None) if has_role(user, "operator") else own)
+    seen = Q(created_by=user)
+    if has_role(user, "operator"):
+        seen |= Q(portfolio_id=None) & ~Q(kind__in=kinds_of_books())
+    return Task.objects.filter(seen)
 
 
 def get_visible_task(user: Any, task_id: UUID | str) -> Task:

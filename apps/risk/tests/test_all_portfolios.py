@@ -276,3 +276,12 @@ def test_nightly_run_stands_in_the_schedule_at_its_time():
 
     entry = settings.CELERY_BEAT_SCHEDULE["risk.nightly"]
     assert (entry["schedule"].hour, entry["schedule"].minute) == ({22}, {30})
+
+
+def test_operator_who_reads_no_book_sees_neither_the_task_nor_its_parts(books):
+    task = analyze_all()
+    operator, manager = client_of("operator"), client_of("risk_manager")
+    for one in (task, task.parts.get()):
+        assert operator.get(f"/api/v1/tasks/{one.pk}").status_code == 404
+        assert manager.get(f"/api/v1/tasks/{one.pk}").status_code == 200
+    assert operator.get("/api/v1/tasks").json()["results"] == []
