@@ -238,6 +238,7 @@ CHANNEL_LAYERS = {
 
 # --- Celery: design.md decision 5 ---------------------------------------------------------------------
 CELERY_BROKER_URL = REDIS_URL
+CELERY_BROKER_TRANSPORT = "nautilus.broker:Transport"  # decision 7
 CELERY_RESULT_BACKEND = None
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_SERIALIZER = "json"

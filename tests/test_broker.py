@@ -1,0 +1,68 @@
+"""Celery's transport when Redis goes away under it: it says so at once, and ends no worker."""
+
+import pytest
+from celery import Celery
+from django.conf import settings
+from kombu import Queue
+from redis.exceptions import ConnectionError as RedisConnectionError
+
+from nautilus.connections import redis_client
+
+QUEUE = "test_broker_queue"
+
+
+def app_on(url: str) -> Celery:
+    app = Celery("broker-test", set_as_current=False)
+    app.conf.update(
+        broker_url=url,
+        broker_transport=settings.CELERY_BROKER_TRANSPORT,
+        broker_transport_options=settings.CELERY_BROKER_TRANSPORT_OPTIONS,
+    )
+    return app
+
+
+def take_one(app: Celery, channel: object) -> None:
+    """Leaves a message with the channel that is not acknowledged."""
+    queue = Queue(QUEUE, channel=channel)
+    queue.declare()
+    with app.producer_pool.acquire() as producer:
+        producer.publish({"n": 1}, routing_key=QUEUE)
+    assert queue.get() is not None
+
+
+def test_channel_that_holds_messages_is_closed_without_an_error_once_its_connection_is_lost():
+    app = app_on(settings.REDIS_URL)
+    connection = app.connection_for_read()
+    channel = connection.default_channel
+    take_one(app, channel)
+    # As it was found in a worker whose Redis had gone: its transport let go, its pools closed, its messages held.
+    channel._disconnect_pools()
+    connection._do_close_transport()
+
+    channel.qos.restore_unacked_once()
+
+    assert not channel.qos._delivered
+    redis_client().delete(QUEUE)
+
+
+def test_messages_are_given_back_when_a_worker_ends_in_order():
+    app = app_on(settings.REDIS_URL)
+    connection = app.connection_for_read()
+    take_one(app, connection.default_channel)
+    assert redis_client().llen(QUEUE) == 0
+
+    connection.close()
+
+    assert redis_client().llen(QUEUE) == 1
+    redis_client().delete(QUEUE)
+
+
+def test_subscription_that_was_cut_raises_and_does_not_wait_on_a_new_connection():
+    subscription = app_on(settings.REDIS_URL).connection_for_read().channel().subclient
+    subscription.subscribe("test-broker")
+    assert subscription.parse_response() is not None
+    address = subscription.connection._sock.getsockname()
+    redis_client().execute_command("CLIENT", "KILL", "ADDR", f"{address[0]}:{address[1]}")
+
+    with pytest.raises(RedisConnectionError):
+        subscription.parse_response()
