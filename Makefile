@@ -31,8 +31,12 @@ run: $(RUN_STAMP) ## Starts everything on this machine and serves until Ctrl-C (
 	@exec $(BIN)/python -m nautilus.local run $(ARGS)
 
 .PHONY: test
-test: $(DEV_STAMP) ## Runs the tests against real servers of their own, all but those of faults (ARGS='-k word' picks some)
-	@exec $(BIN)/python -m pytest -m 'not faults' $(ARGS)
+test: $(DEV_STAMP) ## Runs the tests against real servers of their own, but for the two below (ARGS='-k word' picks some)
+	@exec $(BIN)/python -m pytest -m 'not faults and not thorough' $(ARGS)
+
+.PHONY: test-thorough
+test-thorough: $(DEV_STAMP) ## Runs the tests that go through thousands of cases
+	@exec $(BIN)/python -m pytest -m thorough $(ARGS)
 
 .PHONY: test-faults
 test-faults: $(DEV_STAMP) ## Kills, stops, wipes and overloads a running platform: nothing that was submitted is lost

@@ -5,12 +5,14 @@ from typing import Any
 
 from rich.console import Console
 
-from benchmarks import all_portfolios, one_portfolio, simulated_paths, submit_to_push
+from benchmarks import all_portfolios, monitor, one_portfolio, pretrade, simulated_paths, submit_to_push
 from benchmarks.measuring import keep
 
 BENCHMARKS: dict[str, Any] = {
     "all_portfolios": all_portfolios,
+    "monitor": monitor,
     "one_portfolio": one_portfolio,
+    "pretrade": pretrade,
     "simulated_paths": simulated_paths,
     "submit_to_push": submit_to_push,
 }

@@ -106,6 +106,40 @@ def running_platform(home: Path, **settings: str) -> Iterator[Platform]:
     assert not supervised(platform.home), "Ctrl-C left processes behind"
 
 
+@contextmanager
+def another_web_process(
+    platform: Platform, application: str = "nautilus.asgi:application"
+) -> Iterator[tuple[int, "subprocess.Popen[bytes]"]]:
+    """One more process that answers for the platform, as on a second machine: its port and the process itself."""
+    (port,) = _free_ports(1)
+    flags = ["--lifespan", "off", "--no-access-log", "--log-level", "error", "--timeout-keep-alive", "600"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "uvicorn", application, "--port", str(port), "--ws", "websockets", *flags],
+        cwd=ROOT,
+        env={**os.environ, **_environment_of(platform)},
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        wait_until(lambda: _is_healthy(port), 60, "the web process to answer")
+        yield port, process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def _environment_of(platform: Platform) -> dict[str, str]:
+    """What the platform's own processes were started with: also where this process has other servers."""
+    theirs = psutil.Process(platform.pid("web")).environ()
+    return {name: value for name, value in theirs.items() if name.startswith(("NAUTILUS_", "DATABASE_", "REDIS_"))}
+
+
+def _is_healthy(port: int) -> bool:
+    try:
+        return httpx.get(f"http://127.0.0.1:{port}/health", trust_env=False).status_code == 200
+    except httpx.HTTPError:
+        return False
+
+
 def _is_ready(process: "subprocess.Popen[str]", log: Path) -> bool:
     text = log.read_text()
     assert process.poll() is None, text

@@ -2,7 +2,7 @@
 
 from celery import shared_task
 
-from apps.portfolios import histories, price_import
+from apps.portfolios import histories, price_import, reservations
 from apps.risk import all_portfolios
 from apps.tasks import dispatch
 from nautilus.api import authentication, idempotency
@@ -16,6 +16,11 @@ def sweep() -> dict[str, int]:
 @shared_task(name="portfolios.refresh_histories")
 def refresh_histories() -> int:
     return histories.refresh_histories()
+
+
+@shared_task(name="portfolios.expire_reservations")
+def expire_reservations() -> int:
+    return reservations.expire_reservations()
 
 
 @shared_task(name="maintenance.forget")

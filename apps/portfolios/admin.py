@@ -24,6 +24,7 @@ from apps.portfolios.models import (
     PortfolioReturn,
     Position,
     PriceVersion,
+    Reservation,
     Snapshot,
     Trade,
 )
@@ -182,7 +183,7 @@ class PortfolioForm(BookedForm):
 class ChangePortfolioForm(BookedForm):
     class Meta:
         model = Portfolio
-        fields = ["name", "benchmark", "trading_state", "groups"]
+        fields = ["name", "benchmark", "trading_state", "short_selling_allowed", "leverage_allowed", "groups"]
 
     def book(self, values: dict[str, Any], user: Any) -> Model:
         changes = {name: values[name] for name in self.changed_data}
@@ -336,6 +337,24 @@ class PositionAdmin(ReadOnlyAdmin):
     list_filter = ["portfolio"]
     search_fields = ["instrument__symbol", "portfolio__id"]
     list_select_related = ["portfolio", "instrument"]
+
+
+@admin.register(Reservation)
+class ReservationAdmin(ReadOnlyAdmin):
+    list_display = [
+        "created_at",
+        "portfolio",
+        "instrument",
+        "quantity",
+        "open_quantity",
+        "price",
+        "status",
+        "expires_at",
+    ]
+    list_filter = ["status", "portfolio"]
+    search_fields = ["id", "order_id", "portfolio__id"]
+    list_select_related = ["portfolio", "instrument"]
+    date_hierarchy = "created_at"
 
 
 @admin.register(PriceVersion)

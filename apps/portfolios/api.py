@@ -33,9 +33,12 @@ from nautilus.api.access import Trader, Viewer, has_role
 from nautilus.api.pages import PAGE_PARAMETERS, refuse_unknown_parameters
 from nautilus.api.views import ApiView
 
+# What a portfolio may do is for risk managers to say; all else of it for traders.
+RISK_FIELDS = ("trading_state", "short_selling_allowed", "leverage_allowed")
+
 
 class TraderOrRiskManager(BasePermission):
-    """Traders change a portfolio's name, benchmark and groups; risk managers its trading state."""
+    """Traders change a portfolio's name, benchmark and groups; risk managers what it may do."""
 
     message = "This needs the role 'trader' or 'risk_manager', which your user does not have."
 
@@ -86,7 +89,7 @@ class PortfolioView(ApiView):
 
     @extend_schema(request=ChangePortfolioSerializer)
     def patch(self, request: Request, portfolio_id: str) -> Response:
-        """Change name, benchmark or groups (traders), or the trading state (risk managers)."""
+        """Change name, benchmark or groups (traders), or trading state, short selling and leverage (risk managers)."""
         get_visible_portfolio(request.user, portfolio_id)
         serializer = ChangePortfolioSerializer(data=request.data)
         serializer.is_valid(raise_exception=True)
@@ -105,13 +108,13 @@ class PortfolioView(ApiView):
 
 
 def _check_may_change(user: Any, changes: dict[str, Any]) -> None:
-    needed = {"risk_manager" if field == "trading_state" else "trader" for field in changes}
-    for role in sorted(needed):
+    by_role: dict[str, list[str]] = {}
+    for field in sorted(changes):
+        by_role.setdefault("risk_manager" if field in RISK_FIELDS else "trader", []).append(field)
+    for role, fields in sorted(by_role.items()):
         if not has_role(user, role):
-            fields = ", ".join(
-                sorted(name for name in changes if (name == "trading_state") == (role == "risk_manager"))
-            )
-            raise PermissionDenied(f"To change {fields} needs the role '{role}', which your user does not have.")
+            named = ", ".join(fields)
+            raise PermissionDenied(f"To change {named} needs the role '{role}', which your user does not have.")
 
 
 class PositionsView(ApiView):

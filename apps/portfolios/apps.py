@@ -12,7 +12,7 @@ class PortfoliosConfig(AppConfig):
         from apps.realtime.access import register_topic
         from apps.tasks.kinds import register_kind
 
-        for prefix in ("portfolio:updates:", "analytics:updates:", "risk:alerts:"):
+        for prefix in ("portfolio:updates:", "analytics:updates:"):
             register_topic(prefix, may_read_portfolio)
         register_kind("market_data.import", check_may_import_prices)
         register_kind(replays.KIND, check_trader_of)

@@ -201,3 +201,22 @@ class RowError(DomainError):
         super().__init__(place + detail, remedy, f"rows.{row}.{column}" if column else f"rows.{row}")
         self.code = code
         self.row = row
+
+
+class UnknownReservationError(DomainError):
+    code = "unknown_reservation"
+
+    def __init__(self, reservation_id: object, portfolio_id: str) -> None:
+        super().__init__(
+            f"{portfolio_id} has no reservation '{reservation_id}'.",
+            "POST /api/v1/sprint3/risk/pre-trade-check with reserve: true makes one.",
+            "reservation_id",
+        )
+
+
+class ReservationEndedError(ConflictError):
+    code = "reservation_ended"
+
+
+class ReservationMismatchError(ConflictError):
+    code = "reservation_mismatch"

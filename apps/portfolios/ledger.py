@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 from django.db import transaction
 from django.utils import timezone
@@ -27,6 +28,7 @@ from apps.portfolios.faults import Faults
 from apps.portfolios.kernels.costing import apply_trade
 from apps.portfolios.models import Portfolio, Position, Trade
 from apps.portfolios.opening import change_portfolio, close_portfolio, open_portfolio
+from apps.portfolios.reservations import settle_reservation
 from apps.portfolios.trade_rows import TradeRow, TradeRules
 from nautilus.api.errors import DomainError
 
@@ -64,11 +66,14 @@ def book_trade(
     price: Decimal,
     traded_at: datetime,
     external_id: str | None = None,
+    reservation_id: UUID | None = None,
     user: Any = None,
 ) -> Trade:
     """Books one trade. With an `external_id` a repeat gives the trade that was booked first; without, it books again.
 
-    Raises DomainErrors with every fault, PortfolioClosedError, ExternalIdTakenError.
+    With a `reservation_id` it settles that reservation in the same step. Raises DomainErrors with every fault,
+    PortfolioClosedError, ExternalIdTakenError, UnknownReservationError, ReservationEndedError,
+    ReservationMismatchError.
     """
     row = TradeRow(symbol, quantity, price, traded_at, external_id)
     portfolio = lock_portfolio(portfolio_id)
@@ -78,6 +83,7 @@ def book_trade(
         return booked
     refuse_closed(portfolio)
     raise_all(list(TradeRules(portfolio, [row], timezone.now()).faults_of(row)))
+    reservation = settle_reservation(portfolio, reservation_id, row) if reservation_id else None
     _apply(portfolio, [row])
     trade = Trade.objects.create(
         portfolio=portfolio,
@@ -87,6 +93,7 @@ def book_trade(
         price=price,
         traded_at=traded_at,
         ledger_version=portfolio.ledger_version,
+        reservation=reservation,
         booked_by=user,
     )
     announce(portfolio, "trade.booked", trade=_trade_as_told(trade))

@@ -1,5 +1,6 @@
 """What is held and what it is worth. Money and quantities are NUMERIC; prices and figures are float8."""
 
+import uuid
 from decimal import Decimal
 
 from django.conf import settings
@@ -7,6 +8,7 @@ from django.contrib.auth.models import Group
 from django.core.validators import RegexValidator
 from django.db import models
 from django.db.models import F, Q
+from django.db.models.functions import Now
 from django.utils import timezone
 
 # Above every real price, quantity and amount, and below PostgreSQL's NaN and Infinity, which sort last:
@@ -34,6 +36,18 @@ class Instrument(models.Model):
     average_daily_volume = models.DecimalField(
         max_digits=24, decimal_places=8, null=True, blank=True, help_text="Units traded a day; empty where unknown"
     )
+    price_tick = models.DecimalField(
+        max_digits=24, decimal_places=8, null=True, blank=True, help_text="Prices of orders are multiples of it"
+    )
+    quantity_step = models.DecimalField(
+        max_digits=24, decimal_places=8, null=True, blank=True, help_text="Quantities of orders are multiples of it"
+    )
+    min_quantity = models.DecimalField(
+        max_digits=24, decimal_places=8, null=True, blank=True, help_text="Least quantity of an order"
+    )
+    max_quantity = models.DecimalField(
+        max_digits=24, decimal_places=8, null=True, blank=True, help_text="Greatest quantity of an order"
+    )
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
     class Meta:
@@ -43,6 +57,19 @@ class Instrument(models.Model):
                 condition=Q(average_daily_volume__gt=0, average_daily_volume__lte=LARGEST),
                 name="instrument_volume_is_positive",
                 violation_error_message="The average daily volume is above zero and at most 1e15, or left empty.",
+            ),
+            *(
+                models.CheckConstraint(
+                    condition=Q(**{f"{name}__gt": 0, f"{name}__lte": LARGEST}),
+                    name=f"instrument_{name}_is_positive",
+                    violation_error_message=f"The {name.replace('_', ' ')} is above zero and at most 1e15, or empty.",
+                )
+                for name in ("price_tick", "quantity_step", "min_quantity", "max_quantity")
+            ),
+            models.CheckConstraint(
+                condition=Q(min_quantity=None) | Q(max_quantity=None) | Q(min_quantity__lte=F("max_quantity")),
+                name="instrument_quantities_in_order",
+                violation_error_message="The least quantity of an order is not above the greatest.",
             ),
         ]
 
@@ -65,6 +92,13 @@ class Portfolio(models.Model):
         Instrument, null=True, blank=True, on_delete=models.PROTECT, related_name="benchmark_of", db_column="benchmark"
     )
     trading_state = models.CharField(max_length=10, choices=TradingState.choices, default=TradingState.ACTIVE)
+    # db_default: a portfolio opened in SQL is as one opened here.
+    short_selling_allowed = models.BooleanField(
+        default=True, db_default=True, help_text="Without it no order is approved that would sell more than is held"
+    )
+    leverage_allowed = models.BooleanField(
+        default=True, db_default=True, help_text="Without it no order is approved that would cost more than the cash"
+    )
     groups = models.ManyToManyField(
         Group, blank=True, related_name="portfolios", help_text="Their members may see this portfolio"
     )
@@ -100,6 +134,13 @@ class Trade(models.Model):
     price = models.DecimalField(max_digits=24, decimal_places=8)
     traded_at = models.DateTimeField()
     ledger_version = models.PositiveBigIntegerField(help_text="The portfolio's version that this trade made")
+    reservation = models.ForeignKey(
+        "portfolios.Reservation",
+        null=True,
+        on_delete=models.PROTECT,
+        related_name="trades",
+        help_text="What it settled",
+    )
     booked_at = models.DateTimeField(default=timezone.now)
     booked_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+")
 
@@ -117,6 +158,50 @@ class Trade(models.Model):
 
     def __str__(self) -> str:
         return f"{self.portfolio_id} {self.quantity:+f} {self.instrument_id} at {self.price:f}"
+
+
+class Reservation(models.Model):
+    """Room that an approved order holds until its trade is booked, it is given back, or it expires.
+
+    It is live while `status` is `held`, something is open, and the database's clock is before `expires_at`.
+    """
+
+    class Status(models.TextChoices):
+        HELD = "held"
+        BOOKED = "booked"
+        RELEASED = "released"
+        EXPIRED = "expired"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    portfolio = models.ForeignKey(Portfolio, on_delete=models.PROTECT, related_name="reservations")
+    instrument = models.ForeignKey(Instrument, on_delete=models.PROTECT, related_name="+", db_column="symbol")
+    quantity = models.DecimalField(max_digits=24, decimal_places=8, help_text="Negative sells")
+    open_quantity = models.DecimalField(max_digits=24, decimal_places=8, help_text="What is not booked yet")
+    price = models.DecimalField(max_digits=24, decimal_places=8)
+    order_id = models.CharField(max_length=100, null=True, blank=True)  # noqa: DJ001 - NULLs are not compared
+    status = models.CharField(max_length=8, choices=Status, default=Status.HELD)
+    created_at = models.DateTimeField(db_default=Now())
+    expires_at = models.DateTimeField()
+    ended_at = models.DateTimeField(null=True)
+    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+")
+
+    class Meta:
+        ordering = ["-created_at"]
+        constraints = [
+            models.UniqueConstraint(fields=["portfolio", "order_id"], name="reservation_order_id_is_unique"),
+            models.CheckConstraint(condition=Q(price__gt=0, price__lte=LARGEST), name="reservation_price_is_positive"),
+            models.CheckConstraint(
+                condition=~Q(quantity=0) & Q(quantity__gte=-LARGEST, quantity__lte=LARGEST),
+                name="reservation_quantity_is_not_zero",
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["portfolio"], condition=Q(status="held"), name="idx_reservation_held"),
+            models.Index(fields=["portfolio", "created_at"], name="idx_reservation_created"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.portfolio_id} {self.quantity:+f} {self.instrument_id}: {self.status}"
 
 
 class CashFlow(models.Model):

@@ -47,6 +47,8 @@ class PortfolioSerializer(serializers.ModelSerializer):
             "benchmark",
             "groups",
             "trading_state",
+            "short_selling_allowed",
+            "leverage_allowed",
             "created_at",
             "closed_at",
             "ledger_version",
@@ -94,6 +96,14 @@ class ChangePortfolioSerializer(StrictSerializer):
     trading_state = serializers.ChoiceField(
         Portfolio.TradingState.choices, required=False, help_text="Risk managers only"
     )
+    short_selling_allowed = serializers.BooleanField(
+        required=False,
+        help_text="Without it no order is approved that would sell more than is held; risk managers only",
+    )
+    leverage_allowed = serializers.BooleanField(
+        required=False,
+        help_text="Without it no order is approved that would cost more than the cash; risk managers only",
+    )
 
 
 class PositionSerializer(serializers.Serializer):
@@ -124,6 +134,7 @@ class TradeSerializer(serializers.ModelSerializer):
             "price",
             "traded_at",
             "external_id",
+            "reservation_id",
             "ledger_version",
             "booked_at",
             "booked_by",
@@ -138,6 +149,7 @@ class BookTradeSerializer(StrictSerializer):
     external_id = serializers.CharField(
         max_length=100, default=None, allow_null=True, help_text="Makes it repeat-safe; left out, a repeat books again"
     )
+    reservation_id = serializers.UUIDField(default=None, allow_null=True, help_text="Settles this reservation")
 
 
 class TradeImportSerializer(serializers.Serializer):
@@ -173,9 +185,27 @@ class InstrumentSerializer(serializers.ModelSerializer):
         read_only=True, allow_null=True, help_text="Units traded a day; null where unknown"
     )
 
+    price_tick = serializers.FloatField(allow_null=True, help_text="Prices of orders are multiples of it")
+    quantity_step = serializers.FloatField(allow_null=True, help_text="Quantities of orders are multiples of it")
+    min_quantity = serializers.FloatField(allow_null=True, help_text="Least quantity of an order")
+    max_quantity = serializers.FloatField(allow_null=True, help_text="Greatest quantity of an order")
+
     class Meta:
         model = Instrument
-        fields = ["symbol", "name", "currency", "active", "price", "price_date", "sector", "average_daily_volume"]
+        fields = [
+            "symbol",
+            "name",
+            "currency",
+            "active",
+            "price",
+            "price_date",
+            "sector",
+            "average_daily_volume",
+            "price_tick",
+            "quantity_step",
+            "min_quantity",
+            "max_quantity",
+        ]
 
     def get_price(self, instrument: Instrument) -> float | None:
         close = self.context["closes"].get(instrument.symbol)

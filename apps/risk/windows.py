@@ -55,6 +55,14 @@ class Windows:
             )
         return np.array([self._columns[symbol] for symbol in symbols], dtype=np.intp)
 
+    def latest_close(self, symbol: str) -> tuple[date, float] | None:
+        """The symbol's own latest close with its day; None for one that never had a price."""
+        column = self._columns.get(symbol)
+        if column is None or self._last[column] < 0:
+            return None
+        row = self._last[column]
+        return self.matrix.dates[row].item(), float(self.matrix.prices[row, column])
+
     def of(self, book: HeldBook, as_of: date | None = None) -> Window:
         """The window that ends at `as_of`, or on the latest day on which all of the book has a price.
 

@@ -37,12 +37,20 @@ def send(*tasks: Task) -> bool:
     Then the sweep sends them.
     """
     messages = [celery_app.signature(task.kind, args=[str(task.id)], task_id=str(task.id)) for task in tasks]
+    return put_on_queues(messages, _named(tasks))
+
+
+def put_on_queues(messages: Sequence[Any], named: str) -> bool:
+    """Sends Celery signatures, several as one group; False where Redis is away, with a line in the log about `named`.
+
+    What is sent so must stand in the database, with something that looks for what was not sent.
+    """
     try:
         with _producers().acquire(block=True, timeout=settings.REDIS_TIMEOUT_SECONDS) as producer:
             message = messages[0] if len(messages) == 1 else group(messages, app=celery_app)
             message.apply_async(producer=producer, retry=False)
     except (OperationalError, LimitExceeded, RedisError, OSError) as error:
-        logger.warning("%s could not be sent, the sweep will: %s", _named(tasks), error)
+        logger.warning("%s could not be sent now, and will be sent again: %s", named, error)
         return False
     return True
 

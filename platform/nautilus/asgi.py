@@ -17,6 +17,7 @@ from django.conf import settings
 from apps.realtime.authentication import SocketAuthentication
 from apps.realtime.routing import websocket_urlpatterns
 from apps.tasks.waiting import LongPoll
+from nautilus.settled import settle
 from nautilus.wsgi import application as django_over_wsgi
 
 over_wsgi: Any = django_over_wsgi  # its types are narrower than WSGI's
@@ -24,3 +25,5 @@ http: Any = WSGIMiddleware(over_wsgi, workers=settings.HTTP_THREADS)
 http = LongPoll(http)  # waits for a task's end outside of the threads
 
 application = ProtocolTypeRouter({"http": http, "websocket": SocketAuthentication(URLRouter(websocket_urlpatterns))})
+
+settle()

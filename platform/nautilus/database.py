@@ -1,6 +1,14 @@
-"""What the models share about PostgreSQL."""
+"""What the apps share about PostgreSQL."""
 
-from django.db import models
+from collections.abc import Mapping
+from typing import Any
+
+import psycopg
+from django.db import connection, models
+from psycopg.rows import dict_row
+
+# Django turns prepared statements off by None, and with them those that are asked for one by one.
+_ONLY_WHEN_ASKED = 2**31
 
 
 class LongNamedIndex(models.Index):
@@ -10,3 +18,16 @@ class LongNamedIndex(models.Index):
     """
 
     max_name_length = 63
+
+
+def run_prepared(statement: str, parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The rows of a statement that is planned once a connection; in the caller's transaction where there is one.
+
+    For what every request runs: Django's cursor writes the values into the text, so that PostgreSQL plans it anew each
+    time, which for a long statement takes longer than to run it. Raises Django's database errors.
+    """
+    connection.ensure_connection()
+    connection.connection.prepare_threshold = _ONLY_WHEN_ASKED
+    with connection.wrap_database_errors, psycopg.Cursor(connection.connection, row_factory=dict_row) as cursor:
+        cursor.execute(statement, parameters, prepare=True)
+        return cursor.fetchall() if cursor.description else []

@@ -14,8 +14,9 @@ from typing import Any
 import dj_database_url
 from celery.schedules import crontab
 from django.core.exceptions import ImproperlyConfigured
-from django.urls import reverse_lazy
 from environs import Env, validate
+
+from nautilus.navigation import admin_site
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -73,6 +74,28 @@ TASK_LEASE_SECONDS = env.int("NAUTILUS_TASK_LEASE_SECONDS", 10, validate=validat
 TASK_RESEND_AFTER_SECONDS = env.int("NAUTILUS_TASK_RESEND_AFTER_SECONDS", 5, validate=validate.Range(min=1, max=600))
 TASK_SWEEP_INTERVAL_SECONDS = env.int("NAUTILUS_TASK_SWEEP_INTERVAL_SECONDS", 5, validate=validate.Range(min=1, max=60))
 TOKEN_LIFETIME_HOURS = env.int("NAUTILUS_TOKEN_LIFETIME_HOURS", 24 * 30, validate=validate.Range(min=1))
+# Limits and the monitor. Of a block limit, nobody alone may raise the threshold: docs/limits.md.
+LIMIT_FOUR_EYES = env.bool("NAUTILUS_LIMIT_FOUR_EYES", True)
+MONITOR_INTERVAL_SECONDS = env.int("NAUTILUS_MONITOR_INTERVAL_SECONDS", 5, validate=validate.Range(min=1, max=3600))
+# Daily returns behind the VaR that limits are held against: what an analysis takes by default.
+LIMIT_WINDOW_DAYS = env.int("NAUTILUS_LIMIT_WINDOW_DAYS", 500, validate=validate.Range(min=2, max=10_000))
+# How far a measure must fall back below a threshold before the limit leaves that status, as a fraction of it.
+LIMIT_HYSTERESIS = env.float("NAUTILUS_LIMIT_HYSTERESIS", 0.02, validate=validate.Range(min=0, max=0.5))
+# Closes older than this are no prices to trade or to be calm on; 4 days span a weekend with a holiday. 0: any age.
+MAX_PRICE_AGE_SECONDS = env.int("NAUTILUS_MAX_PRICE_AGE_SECONDS", 345_600, validate=validate.Range(min=0))
+RESERVATION_SECONDS = env.int("NAUTILUS_RESERVATION_SECONDS", 30, validate=validate.Range(min=1, max=86_400))
+# The same order again within this counts as sent by mistake; 0: never.
+DUPLICATE_ORDER_SECONDS = env.float("NAUTILUS_DUPLICATE_ORDER_SECONDS", 1.0, validate=validate.Range(min=0, max=3600))
+# Alerts: who sends, through what, how often.
+EMAIL_URL = env.dj_email_url("NAUTILUS_EMAIL_URL", "smtp://localhost:25/")  # smtp://user:password@host:587/?tls=True
+DEFAULT_FROM_EMAIL = env.str("NAUTILUS_EMAIL_FROM", "nautilus@localhost")
+SLACK_BOT_TOKEN = env.str("NAUTILUS_SLACK_BOT_TOKEN", "")  # for targets that are a #channel
+SLACK_API_URL = env.str("NAUTILUS_SLACK_API_URL", "https://slack.com/api/")
+# Hosts (host or host:port) that webhooks may reach by plain http and at private addresses: on-premise, tests.
+ALERT_OPEN_HOSTS: list[str] = env.list("NAUTILUS_ALERT_OPEN_HOSTS", [])
+ALERT_TIMEOUT_SECONDS = env.float("NAUTILUS_ALERT_TIMEOUT_SECONDS", 5.0, validate=validate.Range(min=0.1, max=60))
+ALERT_MAX_ATTEMPTS = env.int("NAUTILUS_ALERT_MAX_ATTEMPTS", 120, validate=validate.Range(min=1, max=10_000))
+ALERT_REPEAT_MINUTES = env.int("NAUTILUS_ALERT_REPEAT_MINUTES", 60, validate=validate.Range(min=0))  # 0: never
 HTTP_THREADS = env.int("NAUTILUS_HTTP_THREADS", 8, validate=validate.Range(min=1, max=200))
 REDIS_TIMEOUT_SECONDS = env.float("NAUTILUS_REDIS_TIMEOUT_SECONDS", 2.0, validate=validate.Range(min=0.1))
 LOG_LEVEL = env.str("NAUTILUS_LOG_LEVEL", "INFO", validate=validate.OneOf(["DEBUG", "INFO", "WARNING", "ERROR"]))
@@ -88,6 +111,8 @@ MATRIX_DIR = Path(MATRIX_DIR) if MATRIX_DIR else NAUTILUS_HOME / "matrices"
 # --- Django -------------------------------------------------------------------------------------------
 INSTALLED_APPS = [
     "unfold",
+    "unfold.contrib.import_export",
+    "unfold.contrib.simple_history",
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -101,6 +126,8 @@ INSTALLED_APPS = [
     "drf_spectacular",
     "drf_spectacular_sidecar",
     "drf_standardized_errors",
+    "import_export",
+    "simple_history",
     "nautilus.api",
     "apps.realtime",
     "apps.tasks",
@@ -120,6 +147,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "simple_history.middleware.HistoryRequestMiddleware",
 ]
 
 ROOT_URLCONF = "nautilus.urls"
@@ -177,6 +205,9 @@ SECURE_CONTENT_TYPE_NOSNIFF = True
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if BEHIND_TLS_PROXY else None
 X_FRAME_OPTIONS = "DENY"
 DATA_UPLOAD_MAX_MEMORY_SIZE = IMPORT_MAX_BYTES
+
+vars().update({name: value for name, value in EMAIL_URL.items() if name.startswith("EMAIL_")})
+EMAIL_TIMEOUT = ALERT_TIMEOUT_SECONDS
 
 # --- The API: contract section 1 ----------------------------------------------------------------------
 REST_FRAMEWORK = {
@@ -263,9 +294,10 @@ CELERY_TASK_ROUTES = {
     "market_data.*": {"queue": "analytics_queue"},
     "snapshots.*": {"queue": "analytics_queue"},
     "strategy.*": {"queue": "strategy_queue"},
+    "alerts.deliver": {"queue": "alerts_queue"},
 }
 CELERY_TASK_QUEUES: dict[str, Any] = {
-    name: {} for name in ("risk_queue", "analytics_queue", "strategy_queue", "maintenance_queue")
+    name: {} for name in ("risk_queue", "analytics_queue", "strategy_queue", "maintenance_queue", "alerts_queue")
 }
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_CONNECTION_MAX_RETRIES = None
@@ -296,6 +328,26 @@ CELERY_BEAT_SCHEDULE: dict[str, Any] = {
         "schedule": 60,
         "options": {"expires": 60, "queue": "maintenance_queue"},
     },
+    "portfolios.expire_reservations": {
+        "task": "portfolios.expire_reservations",
+        "schedule": 60,
+        "options": {"expires": 60, "queue": "maintenance_queue"},
+    },
+    "monitoring.run": {
+        "task": "monitoring.run",
+        "schedule": MONITOR_INTERVAL_SECONDS,
+        "options": {"expires": MONITOR_INTERVAL_SECONDS, "queue": "maintenance_queue"},
+    },
+    "monitoring.watch": {
+        "task": "monitoring.watch",
+        "schedule": MONITOR_INTERVAL_SECONDS,
+        "options": {"expires": MONITOR_INTERVAL_SECONDS, "queue": "maintenance_queue"},
+    },
+    "alerts.send_due": {
+        "task": "alerts.send_due",
+        "schedule": 1,
+        "options": {"expires": 2, "queue": "maintenance_queue"},
+    },
     "maintenance.forget": {
         "task": "maintenance.forget",
         "schedule": 3600,
@@ -321,81 +373,9 @@ LOGGING = {
 
 
 # --- The admin ----------------------------------------------------------------------------------------
-def _nav(title: str, icon: str, model: str) -> dict[str, Any]:
-    """A link to a model's list, for those who may see that list."""
-    app, name = model.split(".")
-
-    def may_see(request: Any) -> bool:
-        from django.apps import apps
-        from django.contrib.admin import site
-
-        return site.get_model_admin(apps.get_model(model)).has_view_permission(request)
-
-    return {
-        "title": title,
-        "icon": icon,
-        "link": reverse_lazy(f"admin:{app}_{name}_changelist"),
-        "permission": may_see,
-    }
-
-
 # Where Flower is for a browser; `make run` gives the port of the one that it started on this machine.
 _FLOWER_PORT = os.environ.get("NAUTILUS_FLOWER_PORT") if LOCAL_OPERATOR else None
 _FLOWER_URL = os.environ.get("NAUTILUS_FLOWER_URL") or (_FLOWER_PORT and f"http://localhost:{_FLOWER_PORT}/")
 
 LOGIN_REDIRECT_URL = "/admin/"  # for who signs in at /admin/login/ itself
-
-UNFOLD: dict[str, Any] = {
-    "SITE_TITLE": "Nautilus",
-    "SITE_HEADER": "Nautilus",
-    "SITE_SUBHEADER": "Risk and analytics",
-    "SITE_SYMBOL": "sailing",
-    "SITE_URL": "/api/docs",
-    "SIDEBAR": {
-        "navigation": [
-            {
-                "title": "Books",
-                "items": [
-                    _nav("Portfolios", "account_balance_wallet", "portfolios.portfolio"),
-                    _nav("Trades", "swap_horiz", "portfolios.trade"),
-                    _nav("Cash flows", "payments", "portfolios.cashflow"),
-                    _nav("Positions", "stacked_bar_chart", "portfolios.position"),
-                    _nav("Daily values", "show_chart", "portfolios.portfoliodata"),
-                    _nav("Daily returns", "percent", "portfolios.portfolioreturn"),
-                ],
-            },
-            {
-                "title": "Market data",
-                "items": [
-                    _nav("Instruments", "category", "portfolios.instrument"),
-                    _nav("Prices", "candlestick_chart", "portfolios.dailyprice"),
-                    _nav("Price versions", "history", "portfolios.priceversion"),
-                ],
-            },
-            {
-                "title": "Work",
-                "items": [
-                    _nav("Tasks", "task_alt", "tasks.task"),
-                    _nav("Risk figures", "warning", "risk.riskmetric"),
-                    _nav("Performance", "monitoring", "analytics.analyticsmetric"),
-                    _nav("Snapshots", "photo_camera", "portfolios.snapshot"),
-                ],
-            },
-            {
-                "title": "Access",
-                "items": [
-                    _nav("Users", "person", "auth.user"),
-                    _nav("Roles and desks", "groups", "auth.group"),
-                    _nav("Tokens", "key", "knox.authtoken"),
-                ],
-            },
-            {
-                "title": "Elsewhere",
-                "items": [
-                    {"title": "API documentation", "icon": "api", "link": "/api/docs"},
-                    *([{"title": "Flower", "icon": "local_florist", "link": _FLOWER_URL}] if _FLOWER_URL else []),
-                ],
-            },
-        ]
-    },
-}
+UNFOLD = admin_site(_FLOWER_URL or None)

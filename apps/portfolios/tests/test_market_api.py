@@ -5,10 +5,11 @@ from decimal import Decimal
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import IntegrityError, connection
+from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from apps.portfolios.models import Instrument, Upload
-from apps.portfolios.tests.factories import client_of, make_prices
+from apps.portfolios.tests.factories import client_of, make_prices, make_user
 from apps.tasks.models import Task
 
 pytestmark = pytest.mark.django_db
@@ -36,6 +37,33 @@ def test_instruments_say_their_sector_and_volume_and_are_found_by_sector() -> No
     assert (first["sector"], first["average_daily_volume"]) == ("", None)
     assert (second["sector"], second["average_daily_volume"]) == ("Energy", 1_250_000.5)
     assert client_of("viewer").get("/api/v1/instruments?sector=Energy").json()["results"] == [second]
+
+
+def test_instruments_say_what_orders_of_them_must_keep_to() -> None:
+    make_prices()
+    Instrument.objects.filter(pk="AAA").update(price_tick=Decimal("0.01"), quantity_step=1, max_quantity=5_000)
+    first, second = client_of("viewer").get("/api/v1/instruments").json()["results"]
+    rules = ("price_tick", "quantity_step", "min_quantity", "max_quantity")
+    assert [first[name] for name in rules] == [0.01, 1.0, None, 5_000.0]
+    assert [second[name] for name in rules] == [None] * 4
+
+
+@pytest.mark.parametrize(
+    ("role", "rules", "status"),
+    [
+        ("admin", {"price_tick": "0.01", "min_quantity": "1"}, 302),
+        ("admin", {"price_tick": "0"}, 200),  # shown again, with its fault
+        ("admin", {"price_tick": "0.01", "min_quantity": "2", "max_quantity": "1"}, 200),
+        ("risk_manager", {"price_tick": "0.01"}, 403),
+    ],
+)
+def test_order_rules_of_an_instrument_are_set_in_the_admin_by_an_admin(role: str, rules: dict, status: int) -> None:
+    make_prices()
+    client = Client()
+    client.force_login(make_user(role, is_staff=True))
+    answer = client.post("/admin/portfolios/instrument/AAA/change/", {"name": "", "active": "on", **rules})
+    assert answer.status_code == status
+    assert (Instrument.objects.get(pk="AAA").price_tick == Decimal("0.01")) is (status == 302)
 
 
 @pytest.mark.parametrize("volume", ["0", "-1", "NaN"])

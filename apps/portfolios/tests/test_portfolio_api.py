@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 from django.db import connection
+from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from apps.portfolios.models import Instrument, Portfolio
@@ -157,6 +158,10 @@ def test_trader_changes_name_benchmark_and_groups() -> None:
         ("trader", {"trading_state": "halted"}, 403),
         ("risk_manager", {"name": "New"}, 403),
         ("viewer", {"name": "New"}, 403),
+        ("risk_manager", {"short_selling_allowed": False, "leverage_allowed": False}, 200),
+        ("trader", {"short_selling_allowed": False}, 403),
+        ("trader", {"leverage_allowed": True}, 403),
+        ("risk_manager", {"leverage_allowed": "perhaps"}, 400),
         ("risk_manager", {"trading_state": "stopped"}, 400),
         ("trader", {"cash": 1e9}, 400),
         ("trader", {"benchmark": "ZZZ"}, 400),
@@ -167,6 +172,32 @@ def test_who_may_change_what(role: str, change: dict, status: int) -> None:
     before = book_state()
     assert client_of(role).patch(f"{URL}/MINE", change).status_code == status
     assert (book_state() == before) is (status != 200)
+
+
+def test_portfolio_shows_whether_it_may_sell_short_and_borrow() -> None:
+    make_portfolio("MINE")
+    body = client_of("risk_manager").patch(f"{URL}/MINE", {"leverage_allowed": False}).json()
+    assert (body["short_selling_allowed"], body["leverage_allowed"]) == (True, False)
+    assert client_of("viewer").get(f"{URL}/MINE").json()["leverage_allowed"] is False
+
+
+def test_refusal_names_the_fields_that_the_role_may_not_change() -> None:
+    make_portfolio("MINE")
+    change = {"name": "New", "trading_state": "halted", "leverage_allowed": False}
+    told = client_of("trader").patch(f"{URL}/MINE", change).json()["errors"][0]["detail"]
+    assert told.startswith("To change leverage_allowed, trading_state needs the role 'risk_manager'")
+
+
+@pytest.mark.parametrize(("boxes", "allowed"), [({}, False), ({"short_selling_allowed": "on"}, True)])
+def test_flags_of_a_portfolio_are_ticked_in_the_admin(boxes: dict, allowed: bool) -> None:
+    make_portfolio("MINE")
+    client = Client()
+    client.force_login(make_user("risk_manager", is_staff=True))
+    inlines = {f"{lines}-{count}_FORMS": "0" for lines in ("positions", "trades") for count in ("TOTAL", "INITIAL")}
+    form = {"trading_state": "active", "leverage_allowed": "on", **boxes, **inlines}
+    assert client.post("/admin/portfolios/portfolio/MINE/change/", form).status_code == 302
+    portfolio = Portfolio.objects.get()
+    assert (portfolio.short_selling_allowed, portfolio.leverage_allowed) == (allowed, True)
 
 
 @pytest.mark.parametrize("path", ["", "/MINE", "/MINE/positions", "/MINE/trades", "/MINE/cash-flows"])

@@ -76,7 +76,7 @@ JOBS = {
 # --- the tests
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 @pytest.mark.django_db
 def test_thousand_stored_results_are_reproduced_to_the_last_bit(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     counts = {analysis.KIND: 450, comparison.KIND: 50, stress.KIND: 250, backtests.KIND: 50, PERFORMANCE: 200}

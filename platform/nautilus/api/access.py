@@ -1,5 +1,6 @@
 """Who may do what (contract section 2): roles are Django groups; every rule about objects stands here."""
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from rest_framework.permissions import BasePermission
@@ -29,12 +30,13 @@ def roles_of(user: Any) -> frozenset[str]:
     if user.is_superuser:
         return frozenset(ROLES)
     if not hasattr(user, "_nautilus_roles"):
-        user._nautilus_roles = _expand(user.groups.filter(name__in=ROLES).values_list("name", flat=True))
+        remember_roles(user, user.groups.filter(name__in=ROLES).values_list("name", flat=True))
     return user._nautilus_roles
 
 
-def _expand(names: Any) -> frozenset[str]:
-    return frozenset(role for name in names for role in _IMPLIED[name])
+def remember_roles(user: Any, groups: Iterable[str]) -> None:
+    """Spares the question for as long as the object lives; `groups` may name desks as well."""
+    user._nautilus_roles = frozenset(role for name in groups for role in _IMPLIED.get(name, ()))
 
 
 def has_role(user: Any, role: str) -> bool:

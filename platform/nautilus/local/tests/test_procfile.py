@@ -30,7 +30,8 @@ def written(tmp_path: Path, text: str) -> Path:
 def test_our_procfile_has_the_names_of_the_contract(processes):
     assert [process.name for process in processes] == [
         *("postgres", "redis", "web"),
-        *("risk-worker", "analytics-worker", "strategy-deployer", "scheduler", "flower"),
+        *("risk-worker", "analytics-worker", "strategy-deployer", "maintenance-worker", "alert-sender"),
+        *("scheduler", "flower"),
     ]
 
 
@@ -38,13 +39,14 @@ def test_every_queue_of_the_contract_has_a_worker(processes):
     queues = [process.arguments[process.arguments.index("-Q") + 1] for process in processes if process.worker_name]
 
     served = {name for several in queues for name in several.split(",")}
-    assert served == {"risk_queue", "analytics_queue", "strategy_queue", "maintenance_queue"}
+    assert served == {"risk_queue", "analytics_queue", "strategy_queue", "maintenance_queue", "alerts_queue"}
 
 
 def test_workers_are_known_by_the_name_that_they_answer_with(processes):
     workers = {process.worker_name for process in processes} - {None}
 
-    assert workers == {"risk-worker", "analytics-worker", "strategy-deployer"}
+    ours = {"risk-worker", "analytics-worker", "strategy-deployer", "maintenance-worker", "alert-sender"}
+    assert workers == ours
 
 
 def test_variable_of_a_line_is_filled_in(processes):

@@ -1,4 +1,4 @@
-"""`/api/v1/sprint3/risk` and `/analytics/risk`: contract section 5, as far as it is built."""
+"""`/analytics/risk`: analyses, backtests, stress and stored figures."""
 
 from typing import Any
 

@@ -9,7 +9,10 @@ from apps.tasks.models import Task
 
 
 class RiskMetric(models.Model):
-    """One computed VaR with all that belongs to it, once a task: a message delivered twice stores once."""
+    """One computed VaR with all that belongs to it, once a task: a message delivered twice stores once.
+
+    The monitor's have no task, and stand once a snapshot: a book and prices that did not change are not stored again.
+    """
 
     portfolio = models.ForeignKey(Portfolio, on_delete=models.PROTECT, related_name="risk_metrics")
     task = models.ForeignKey(Task, null=True, on_delete=models.SET_NULL, related_name="+")
@@ -32,7 +35,10 @@ class RiskMetric(models.Model):
         db_table = "risk_metrics"
         ordering = ["-timestamp", "-id"]
         constraints = [
-            models.UniqueConstraint(fields=["task", "portfolio", "confidence"], name="risk_metric_once_a_task")
+            models.UniqueConstraint(fields=["task", "portfolio", "confidence"], name="risk_metric_once_a_task"),
+            models.UniqueConstraint(
+                fields=["snapshot", "confidence"], condition=models.Q(task=None), name="risk_metric_once_a_snapshot"
+            ),
         ]
         indexes = [models.Index(F("portfolio"), F("timestamp").desc(), name="idx_portfolio_risk_timestamp")]
 

@@ -1,0 +1,149 @@
+"""Deciding: read what is true, hold the trade against it, reserve where asked, keep the decision, answer."""
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from functools import partial
+from typing import Any
+
+from django.conf import settings
+from django.db import transaction
+
+from apps.portfolios.booking import lock_portfolio
+from apps.portfolios.errors import NoPricesError
+from apps.risk.errors import CurrencyMismatchError, InsufficientHistoryError
+from apps.risk.past import past_of
+from apps.risk.pretrade.facts import read_facts
+from apps.risk.pretrade.limits import Check, check_limits, refusals_of, warnings_of
+from apps.risk.pretrade.orders import AskedTrade, Decision, Facts, PricedTrade, Refusal
+from apps.risk.pretrade.positions import BookMovedError, Positions, load_positions
+from apps.risk.pretrade.record import keep_decision
+from apps.risk.pretrade.rules import (
+    Holdings,
+    cash_refusals,
+    double_in_basket,
+    double_refusals,
+    freshness_refusals,
+    instrument_refusals,
+    only_shrinks,
+    portfolio_refusals,
+    position_refusals,
+    priced,
+)
+
+READS_OF_A_MOVING_BOOK = 5
+
+
+def check_trades(
+    portfolio_id: str,
+    trades: Sequence[AskedTrade],
+    *,
+    reserve: bool,
+    basket: bool = False,
+    as_of: date | None = None,
+    user: Any = None,
+) -> Decision:
+    """Decides on the trades together, all or none, and keeps the decision.
+
+    With `reserve` the room of approved trades is held: one step a portfolio, across all processes, because whoever
+    reserves, books or releases holds the portfolio's row while it reads and writes. Raises PortfolioNotFoundError, also
+    for a portfolio that the user may not see.
+    """
+    asked = _Asked(portfolio_id, trades, basket, as_of, user)
+    user_id = None if user is None else user.pk
+    if not reserve:
+        return keep_decision(_decide(asked), user_id, reserve=False)
+    with transaction.atomic():
+        lock_portfolio(portfolio_id)
+        decision = _decide(asked)
+        if decision.approved:
+            decision.expires_at = decision.facts.now + timedelta(seconds=settings.RESERVATION_SECONDS)
+        return keep_decision(decision, user_id, reserve=True)
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    portfolio_id: str
+    trades: Sequence[AskedTrade]
+    basket: bool
+    as_of: date | None
+    user: Any
+
+
+def _decide(asked: _Asked) -> Decision:
+    begun = time.perf_counter()
+    portfolio_id, trades = asked.portfolio_id, asked.trades
+    facts, positions, refusals = _read(portfolio_id, trades, asked.user)
+    decision = Decision(portfolio_id, facts, asked.basket)
+    decision.refusals += [*portfolio_refusals(portfolio_id, facts), *double_in_basket(trades)]
+    decision.refusals += [refusal for trade in trades for refusal in instrument_refusals(trade, facts)]
+    decision.refusals += refusals
+    if positions is not None:
+        _decide_on(decision, positions, trades, asked.as_of)
+    decision.trades = decision.trades or [_unpriced(trade) for trade in trades]
+    decision.elapsed_us = round((time.perf_counter() - begun) * 1e6)
+    return decision
+
+
+def _read(portfolio_id: str, trades: Sequence[AskedTrade], user: Any) -> tuple[Facts, Positions | None, list[Refusal]]:
+    """Facts and positions of one state of the ledger, or why there are no positions to check on."""
+    for _ in range(READS_OF_A_MOVING_BOOK):
+        facts = read_facts(portfolio_id, trades, user)
+        named = {trade.symbol for trade in trades if trade.symbol in facts.instruments}
+        named |= {leg.symbol for leg in facts.reserved}
+        try:
+            return facts, load_positions(portfolio_id, facts.ledger_version, facts.price_version, named), []
+        except BookMovedError:
+            continue
+        except (InsufficientHistoryError, CurrencyMismatchError, NoPricesError) as error:
+            return facts, None, [Refusal(error.code, error.sentence)]
+    moving = f"{portfolio_id} was booked on {READS_OF_A_MOVING_BOOK} times while it was read; try again"
+    return facts, None, [Refusal("book_moves", moving)]
+
+
+def _unpriced(trade: AskedTrade) -> dict[str, Any]:
+    price = None if trade.price is None else float(trade.price)
+    quantity = float(trade.quantity)
+    notional = None if price is None else abs(quantity * price)
+    told = {"symbol": trade.symbol, "quantity": quantity, "price": price, "notional": notional}
+    return {**told, "order_id": trade.order_id}
+
+
+def _decide_on(decision: Decision, positions: Positions, asked: Sequence[AskedTrade], as_of: date | None) -> None:
+    facts = decision.facts
+    decision.as_of = positions.as_of
+    trades = [found for trade in asked if (found := priced(trade, positions.windows))]
+    if len(trades) < len(asked):  # an unknown symbol, which is said already
+        return
+    decision.priced = trades
+    decision.trades = [trade.as_told() for trade in trades]
+    decision.refusals += freshness_refusals(positions, asked, facts.now, as_of)
+    moves = _moves(positions, facts, trades)
+    decision.refusals += _trade_refusals(facts, trades, moves)
+    find_past = partial(past_of, decision.portfolio_id, positions.as_of, facts.ledger_version, facts.history_version)
+    checks = list(check_limits(facts, positions, trades, find_past))
+    _add_checks(decision, checks, shrinks=all(only_shrinks(*move) for move in moves))
+    if positions.as_of < positions.newest:
+        decision.warnings.append(f"valued at the closes of {positions.as_of}; others are of {positions.newest} already")
+
+
+def _moves(positions: Positions, facts: Facts, trades: Sequence[PricedTrade]) -> list[tuple[float, float]]:
+    holdings = Holdings(positions, facts)
+    return [holdings.add(trade) for trade in trades]
+
+
+def _trade_refusals(
+    facts: Facts, trades: Sequence[PricedTrade], moves: Sequence[tuple[float, float]]
+) -> Iterator[Refusal]:
+    for trade, (before, after) in zip(trades, moves, strict=True):
+        yield from double_refusals(trade.asked, trade.price, facts.similar)
+        yield from position_refusals(trade, before, after, facts)
+    yield from cash_refusals(trades, facts)
+
+
+def _add_checks(decision: Decision, checks: list[Check], *, shrinks: bool) -> None:
+    refused = list(refusals_of(checks, shrinks))
+    decision.checks = [check.as_told() for check in checks]
+    decision.refusals += refused
+    decision.warnings += warnings_of(checks, {refusal.limit_id for refusal in refused})

