@@ -14,6 +14,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "nautilus.settings")
 django.setup()
 
 from django.core.management import call_command
+from django.db import connection
 from django.utils import timezone
 
 from apps.portfolios.copying import copy_rows
@@ -133,12 +134,6 @@ def _make_books(portfolios: int, symbols: int, names: list[str]) -> None:
         for each in ids
         for kind, bound in LIMITS.items()
     )
-    _analyze()
-
-
-def _analyze() -> None:
-    from django.db import connection
-
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE")
 

@@ -26,6 +26,7 @@ from nautilus.api.errors import DomainError
 CONFIDENCES = [0.95, 0.975, 0.99]
 INTERNAL_ERROR = "internal error"
 NO_PRICES = "no prices have been imported yet"
+NO_RISK = TailFigures(0.0, 0.0, 0.0)
 
 logger = logging.getLogger(__name__)
 
@@ -48,9 +49,6 @@ class Record(NamedTuple):
     def figures(self) -> TailFigures:
         at_95, at_975, at_99 = self.result["figures"]
         return TailFigures(at_95["var"], at_99["var"], at_975["expected_shortfall"])
-
-
-NO_RISK = TailFigures(0.0, 0.0, 0.0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,16 +20,9 @@ class Check:
     limit: LimitRow
     current: float | None
     projected: float | None
+    status: str
     reason: str = ""
     symbol: str | None = None
-
-    @property
-    def status(self) -> str:
-        if self.projected is None:
-            return "unknown"
-        if exceeds(self.projected, self.limit.threshold):
-            return "breach"
-        return "warning" if exceeds(self.projected, self.limit.warning_threshold) else "ok"
 
     def as_told(self) -> dict[str, object]:
         return {
@@ -44,6 +37,12 @@ class Check:
             "status": self.status,
             "reason": self.reason or None,
         }
+
+
+def status_at(limit: LimitRow, value: float) -> str:
+    if exceeds(value, limit.threshold):
+        return "breach"
+    return "warning" if exceeds(value, limit.warning_threshold) else "ok"
 
 
 def exceeds(value: float, threshold: float) -> bool:
@@ -89,9 +88,10 @@ def _book_check(limit: LimitRow, kind: BookKind, outlook: Outlook) -> Check:
     except NotMeasurableError:
         current = None
     try:
-        return Check(limit, current, _worst(kind, limit.symbol, outlook.after))
+        projected = _worst(kind, limit.symbol, outlook.after)
     except NotMeasurableError as error:
-        return Check(limit, current, None, error.detail)
+        return Check(limit, current, None, "unknown", error.detail)
+    return Check(limit, current, projected, status_at(limit, projected))
 
 
 def _worst(kind: BookKind, symbol: str | None, books: list[BookFigures]) -> float:
@@ -109,8 +109,9 @@ def _order_checks(limit: LimitRow, kind: OrderKind, facts: Facts, trades: Sequen
         order = Order(leg.symbol, leg.quantity, leg.price, trade.last_price, dict(recent))
         recent[leg.symbol] = recent.get(leg.symbol, 0) + 1
         if limit.symbol in (None, leg.symbol):
+            value = kind.measure(order, limit.symbol)
             before = kind.before(order, limit.symbol)
-            yield Check(limit, before, kind.measure(order, limit.symbol), symbol=leg.symbol)
+            yield Check(limit, before, value, status_at(limit, value), symbol=leg.symbol)
 
 
 def refusals_of(checks: Iterable[Check], shrinks: bool) -> Iterator[Refusal]:
