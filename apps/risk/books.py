@@ -227,7 +227,8 @@ def _place_of(as_of: date, days: DateArray) -> int:
 
 
 def refuse_short_history(symbols: tuple[str, ...], returns: FloatArray, window_days: int) -> None:
-    missing = np.isnan(returns)
+    # One price day alone has no return, which is a day without any.
+    missing = np.isnan(returns) if len(returns) else np.ones((1, len(symbols)), dtype=bool)
     # The returns in a row that end on the last day.
     have = np.where(missing.any(axis=0), missing[::-1].argmax(axis=0), len(returns))
     short = {symbol: int(count) for symbol, count in zip(symbols, have, strict=True) if count < window_days}

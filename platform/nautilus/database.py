@@ -5,6 +5,7 @@ from typing import Any
 
 import psycopg
 from django.db import connection, models
+from psycopg.pq import ExecStatus
 from psycopg.rows import dict_row
 
 # Django turns prepared statements off by None, and with them those that are asked for one by one.
@@ -30,4 +31,6 @@ def run_prepared(statement: str, parameters: Mapping[str, Any]) -> list[dict[str
     connection.connection.prepare_threshold = _ONLY_WHEN_ASKED
     with connection.wrap_database_errors, psycopg.Cursor(connection.connection, row_factory=dict_row) as cursor:
         cursor.execute(statement, parameters, prepare=True)
-        return cursor.fetchall() if cursor.description else []
+        # Not cursor.description, which makes an object of each column.
+        has_rows = cursor.pgresult is not None and cursor.pgresult.status == ExecStatus.TUPLES_OK
+        return cursor.fetchall() if has_rows else []

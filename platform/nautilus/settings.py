@@ -172,7 +172,9 @@ TEMPLATES = [
 DATABASES: dict[str, Any] = {
     # A connection a thread, kept and checked: cheaper than a pool for threads that live as long as the process,
     # and nothing that could cross a worker's fork.
-    "default": dj_database_url.parse(DATABASE_URL, conn_max_age=600, conn_health_checks=True)
+    "default": dj_database_url.parse(
+        DATABASE_URL, engine="nautilus.postgresql", conn_max_age=600, conn_health_checks=True
+    )
 }
 DATABASES["default"].setdefault("OPTIONS", {}).setdefault("connect_timeout", 5)
 

@@ -9,10 +9,16 @@ from apps.portfolios.models import Portfolio
 
 
 class PreTradeDecision(models.Model):
-    """One answer to a pre-trade check. Append-only."""
+    """One answer to a pre-trade check. Append-only.
 
-    portfolio = models.ForeignKey(Portfolio, on_delete=models.PROTECT, related_name="+")
-    user = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+")
+    Without constraints in the database: each check would look up, and lock, a portfolio and a user that it has just
+    read, and neither is ever deleted.
+    """
+
+    portfolio = models.ForeignKey(Portfolio, on_delete=models.PROTECT, related_name="+", db_constraint=False)
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+", db_constraint=False
+    )
     evaluated_at = models.DateTimeField(default=timezone.now)
     approved = models.BooleanField()
     reserve = models.BooleanField()

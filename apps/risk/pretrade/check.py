@@ -10,7 +10,6 @@ from typing import Any
 from django.conf import settings
 from django.db import transaction
 
-from apps.portfolios.booking import lock_portfolio
 from apps.portfolios.errors import NoPricesError
 from apps.risk.errors import CurrencyMismatchError, InsufficientHistoryError
 from apps.risk.past import past_of
@@ -31,8 +30,12 @@ from apps.risk.pretrade.rules import (
     position_refusals,
     priced,
 )
+from nautilus.database import run_prepared
 
 READS_OF_A_MOVING_BOOK = 5
+
+# As booking.lock_portfolio does.
+_HOLD_PORTFOLIO = "SELECT 1 FROM portfolios_portfolio WHERE id = %(portfolio_id)s FOR NO KEY UPDATE"
 
 
 def check_trades(
@@ -55,7 +58,7 @@ def check_trades(
     if not reserve:
         return keep_decision(_decide(asked), user_id, reserve=False)
     with transaction.atomic():
-        lock_portfolio(portfolio_id)
+        run_prepared(_HOLD_PORTFOLIO, {"portfolio_id": portfolio_id})
         decision = _decide(asked)
         if decision.approved:
             decision.expires_at = decision.facts.now + timedelta(seconds=settings.RESERVATION_SECONDS)

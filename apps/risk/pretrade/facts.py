@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -30,15 +31,14 @@ def read_facts(portfolio_id: str, trades: Sequence[AskedTrade], user: Any) -> Fa
     rows = run_prepared(_FACTS, parameters) if is_portfolio_id(portfolio_id) else []
     if not rows:
         raise PortfolioNotFoundError(portfolio_id)
-    return _facts(rows[0])
+    return _facts(json.loads(rows[0]["facts"]))
 
 
 def _facts(row: dict[str, Any]) -> Facts:
-    found = {name: _listed(row[name]) for name in ("limits", "reserved", "instruments", "recent", "similar")}
     return Facts(
         currency=row["base_currency"],
         trading_state=row["trading_state"],
-        closed_at=row["closed_at"],
+        closed_at=row["closed_at"] and datetime.fromisoformat(row["closed_at"]),
         cash=row["cash"],
         ledger_version=row["ledger_version"],
         history_version=(row["history_ledger_version"], row["history_price_version"]),
@@ -46,21 +46,16 @@ def _facts(row: dict[str, Any]) -> Facts:
         leverage_allowed=row["leverage_allowed"],
         price_version=row["price_version"],
         halt=row["halt"],
-        now=row["now"],
-        limits=tuple(LimitRow(*each) for each in found["limits"]),
-        reserved=tuple(Leg(*each) for each in found["reserved"]),
-        instruments={each[0]: InstrumentRow(*each[:3], *map(_decimal, each[3:])) for each in found["instruments"]},
-        recent=dict(found["recent"]),
+        now=datetime.fromisoformat(row["now"]),
+        limits=tuple(LimitRow(*each) for each in row["limits"]),
+        reserved=tuple(Leg(*each) for each in row["reserved"]),
+        instruments={each[0]: InstrumentRow(*each[:3], *map(_decimal, each[3:])) for each in row["instruments"]},
+        recent=dict(row["recent"]),
         similar=tuple(
             EarlierOrder(reservation, order_id, symbol, Decimal(quantity), Decimal(price))
-            for reservation, order_id, symbol, quantity, price in found["similar"]
+            for reservation, order_id, symbol, quantity, price in row["similar"]
         ),
     )
-
-
-def _listed(value: Any) -> list[list[Any]]:
-    # Django has psycopg leave jsonb as text for its JSONField; json comes decoded.
-    return json.loads(value) if isinstance(value, str) else value
 
 
 def _decimal(text: str | None) -> Decimal | None:

@@ -5,12 +5,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from apps.risk.figures import BookFigures, NotMeasurableError, Order
+from apps.risk.kernels.hysteresis import exceeds
 from apps.risk.limit_kinds import LIMIT_KINDS, BookKind, OrderKind
 from apps.risk.pretrade.orders import Facts, Leg, LimitRow, PricedTrade, Refusal
 from apps.risk.pretrade.positions import Positions
-
-# Figures are floats: what is above a threshold by less than this part of it is rounding.
-TOLERANCE = 1e-12
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +41,6 @@ def status_at(limit: LimitRow, value: float) -> str:
     if exceeds(value, limit.threshold):
         return "breach"
     return "warning" if exceeds(value, limit.warning_threshold) else "ok"
-
-
-def exceeds(value: float, threshold: float) -> bool:
-    return value > threshold * (1 + TOLERANCE)
 
 
 class Outlook:

@@ -4,4 +4,3 @@ INSERT INTO risk_decisions (portfolio_id, user_id, evaluated_at, approved, reser
 SELECT
     %(portfolio_id)s, %(user_id)s, %(evaluated_at)s, %(approved)s, %(reserve)s, %(answer)s::jsonb, %(decided_on)s::jsonb
 FROM (SELECT CASE WHEN %(wait_for_disk)s THEN NULL ELSE set_config('synchronous_commit', 'off', true) END) AS setting
-RETURNING id

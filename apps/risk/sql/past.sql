@@ -4,25 +4,27 @@ WITH asked AS (
     SELECT * FROM unnest(%(portfolio_ids)s::text[], %(days)s::date[]) AS asked (portfolio_id, as_of)
 ),
 before AS (
-    SELECT DISTINCT ON (asked.portfolio_id) asked.portfolio_id, data.date, data.value
+    SELECT asked.portfolio_id, last_close.date, last_close.value
     FROM asked
-    JOIN portfolio_data AS data ON data.portfolio_id = asked.portfolio_id AND data.date < asked.as_of
-    ORDER BY asked.portfolio_id, data.date DESC
+    CROSS JOIN LATERAL (
+        SELECT data.date, data.value
+        FROM portfolio_data AS data
+        WHERE data.portfolio_id = asked.portfolio_id AND data.date < asked.as_of
+        ORDER BY data.date DESC
+        LIMIT 1
+    ) AS last_close
 ),
-levels AS (
-    SELECT
-        before.portfolio_id,
-        returns.date,
-        sum(ln(greatest(1 + returns.return, 1e-300))) OVER (PARTITION BY before.portfolio_id ORDER BY returns.date)
-            AS level
+steps AS (
+    SELECT before.portfolio_id, returns.date, ln(greatest(1 + returns.return, 1e-300)) AS step
     FROM before
     JOIN portfolio_returns AS returns
         ON returns.portfolio_id = before.portfolio_id AND returns.date <= before.date
 ),
+levels AS (
+    SELECT portfolio_id, step, sum(step) OVER (PARTITION BY portfolio_id ORDER BY date) AS level FROM steps
+),
 peaks AS (
-    SELECT portfolio_id, exp((array_agg(level ORDER BY date DESC))[1] - greatest(max(level), 0)) AS of_peak
-    FROM levels
-    GROUP BY portfolio_id
+    SELECT portfolio_id, exp(sum(step) - greatest(max(level), 0)) AS of_peak FROM levels GROUP BY portfolio_id
 )
 SELECT
     asked.portfolio_id,

@@ -191,6 +191,17 @@ def test_limit_that_cannot_be_computed_refuses(desk):
     assert "NEW" in decision.refusals[-1].detail
 
 
+def test_book_whose_prices_begin_today_has_exposures_and_no_var(desk):
+    make_prices({"AAA": [10.0]}, start=DAYS[31])
+    newborn = make_portfolio("NEWBORN", initial_cash=1_000)
+    make_prices({"YOUNG": [4.0]}, start=DAYS[31])
+    make_limit(newborn, "var_99", 1e9)
+    make_limit(newborn, "gross_exposure", 1_000)
+    decision = ask(10, "YOUNG", portfolio_id="NEWBORN")
+    assert [check["status"] for check in decision.checks] == ["unknown", "ok"]
+    assert "YOUNG has 0" in decision.refusals[0].detail
+
+
 def test_limit_that_only_warns_and_cannot_be_computed_says_so(desk):
     make_prices({"NEW": [5.0, 5.1, 5.2]}, start=DAYS[27])
     make_limit(desk, "var_99", 1e9, action="warn")
