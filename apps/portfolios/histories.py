@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from billiard.exceptions import SoftTimeLimitExceeded
 from django.db import transaction
 from django.db.models import F, Q
 
@@ -210,6 +211,8 @@ def _refreshed(portfolio: Portfolio, matrix: PriceMatrix) -> bool:
         logger.info("No history of %s yet: %s", portfolio.id, error.sentence)
     except DomainError as error:
         logger.warning("No history of %s: %s", portfolio.id, error.sentence)
+    except SoftTimeLimitExceeded:
+        raise
     except Exception:
         logger.exception("The history of %s could not be made", portfolio.id)
     return False

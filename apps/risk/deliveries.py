@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 from uuid import UUID
 
 from django.conf import settings
@@ -38,6 +39,8 @@ LONGEST_WAIT_SECONDS = 60.0
 # some 0.5 ms, which neither the monitor's commit nor the sweep has for thousands.
 QUEUED_FOR = timedelta(seconds=5)
 MOST_QUEUED = 300
+# As many as there are senders: what failed before, a far side that hangs say, holds up new alerts for one time limit.
+MOST_FAILED_QUEUED = 16
 MOST_AFTER_COMMIT = 100
 LEAST_LEASE_SECONDS = 30.0
 
@@ -89,8 +92,11 @@ def queue_due() -> int:
         return 0
     with transaction.atomic():
         # What is new goes before what failed: one far side that hangs must not hold up the others.
-        chosen = due.select_for_update(skip_locked=True).order_by("attempts", "next_attempt_at")
-        rows = list(chosen.values_list("pk", "attempts")[:room])
+        chosen = due.select_for_update(skip_locked=True).order_by("next_attempt_at")
+        rows = list(chosen.filter(attempts=0).values_list("pk", "attempts")[:room])
+        again = min(room - len(rows), MOST_FAILED_QUEUED - (MOST_QUEUED - room))
+        if again > 0:
+            rows += chosen.filter(attempts__gt=0).values_list("pk", "attempts")[:again]
         AlertDelivery.objects.filter(pk__in=[pk for pk, _ in rows]).update(next_attempt_at=Now() + QUEUED_FOR)
     send_deliveries(rows)
     return len(rows)
@@ -130,7 +136,7 @@ def _claim(delivery_id: UUID | str, attempts: int | None) -> AlertDelivery | Non
 
 def _lease() -> timedelta:
     """Longer than a sender that lives can take: SMTP asks several times, each with the time limit."""
-    return timedelta(seconds=max(LEAST_LEASE_SECONDS, 3 * settings.ALERT_TIMEOUT_SECONDS))
+    return timedelta(seconds=max(LEAST_LEASE_SECONDS, 10 * settings.ALERT_TIMEOUT_SECONDS))
 
 
 def _attempt(delivery: AlertDelivery) -> Outcome:
@@ -144,7 +150,17 @@ def tell(channel: AlertChannel, notice: Notice) -> Outcome:
     """Asks the far side once; whatever goes wrong is an outcome, not an exception. Makes no query."""
     start = time.perf_counter()
     outcome = _asked(channel, notice)
-    return replace(outcome, elapsed_ms=round((time.perf_counter() - start) * 1000, 1))
+    elapsed_ms = round((time.perf_counter() - start) * 1000, 1)
+    return replace(outcome, answer=_kept(outcome.answer, channel.target), elapsed_ms=elapsed_ms)
+
+
+def _kept(answer: str, target: str) -> str:
+    """What is kept of an answer: PostgreSQL takes no NUL, and what lets one write to a URL is not for its readers."""
+    url = urlsplit(target)
+    for secret in (url.query, url.path):
+        if url.scheme and len(secret) > 1:
+            answer = answer.replace(secret, "…")
+    return answer.replace("\0", "\ufffd")
 
 
 def _asked(channel: AlertChannel, notice: Notice) -> Outcome:

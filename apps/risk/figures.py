@@ -21,22 +21,33 @@ class NotMeasurableError(DomainError):
 class Past:
     """Where a book comes from: its value at the close before, and what was paid in since.
 
-    `of_peak`: the time-weighted index at that close, as a fraction of the highest it has been, at most 1.
+    `of_peak`: the time-weighted index at that close, as a fraction of the highest it has been, at most 1. `behind`:
+    why it is not that of the close before, empty where it is.
     """
 
     value: float
     flows: float
     of_peak: float
+    behind: str = ""
 
     def daily_loss(self, value: float) -> float:
-        """What was lost since that close, paid in and out apart; 0 for a gain."""
+        """What was lost since that close, paid in and out apart; 0 for a gain. Raises NotMeasurableError."""
+        self._refuse_behind()
         return max(0.0, self.value + self.flows - value)
 
     def drawdown(self, value: float) -> float:
-        """1 - index now / its peak, 0 at a peak. The return since the close is that of time-weighted returns."""
+        """1 - index now / its peak, 0 at a peak. The return since the close is that of time-weighted returns.
+
+        Raises NotMeasurableError.
+        """
+        self._refuse_behind()
         if self.value <= 0:
             raise NotMeasurableError(f"the portfolio was worth {self.value:.2f} at the close before, not above zero")
         return max(0.0, 1 - self.of_peak * (value - self.flows) / self.value)
+
+    def _refuse_behind(self) -> None:
+        if self.behind:
+            raise NotMeasurableError(self.behind)
 
 
 @dataclass
@@ -110,7 +121,8 @@ class Order:
 
     @property
     def notional(self) -> float:
-        return abs(self.quantity * self.price)
+        """At its price or at the latest close, whichever is the higher: a low price makes no order small."""
+        return abs(self.quantity) * max(self.price, self.last_price)
 
     def earlier_orders(self, symbol: str | None) -> int:
         return sum(self.recent.values()) if symbol is None else self.recent.get(symbol, 0)

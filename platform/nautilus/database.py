@@ -27,6 +27,7 @@ def run_prepared(statement: str, parameters: Mapping[str, Any]) -> list[dict[str
     For what every request runs: Django's cursor writes the values into the text, so that PostgreSQL plans it anew each
     time, which for a long statement takes longer than to run it. Raises Django's database errors.
     """
+    connection.close_if_health_check_failed()
     connection.ensure_connection()
     connection.connection.prepare_threshold = _ONLY_WHEN_ASKED
     with connection.wrap_database_errors, psycopg.Cursor(connection.connection, row_factory=dict_row) as cursor:

@@ -83,6 +83,8 @@ LIMIT_WINDOW_DAYS = env.int("NAUTILUS_LIMIT_WINDOW_DAYS", 500, validate=validate
 LIMIT_HYSTERESIS = env.float("NAUTILUS_LIMIT_HYSTERESIS", 0.02, validate=validate.Range(min=0, max=0.5))
 # Closes older than this are no prices to trade or to be calm on; 4 days span a weekend with a holiday. 0: any age.
 MAX_PRICE_AGE_SECONDS = env.int("NAUTILUS_MAX_PRICE_AGE_SECONDS", 345_600, validate=validate.Range(min=0))
+# An order's price may be this far from the latest close, as a fraction of it; 0: as far as it likes.
+MAX_PRICE_DISTANCE = env.float("NAUTILUS_MAX_PRICE_DISTANCE", 0.5, validate=validate.Range(min=0, max=100))
 RESERVATION_SECONDS = env.int("NAUTILUS_RESERVATION_SECONDS", 30, validate=validate.Range(min=1, max=86_400))
 # The same order again within this counts as sent by mistake; 0: never.
 DUPLICATE_ORDER_SECONDS = env.float("NAUTILUS_DUPLICATE_ORDER_SECONDS", 1.0, validate=validate.Range(min=0, max=3600))
@@ -327,8 +329,8 @@ CELERY_BEAT_SCHEDULE: dict[str, Any] = {
     },
     "portfolios.refresh_histories": {
         "task": "portfolios.refresh_histories",
-        "schedule": 60,
-        "options": {"expires": 60, "queue": "maintenance_queue"},
+        "schedule": 10,
+        "options": {"expires": 10, "queue": "analytics_queue"},
     },
     "portfolios.expire_reservations": {
         "task": "portfolios.expire_reservations",

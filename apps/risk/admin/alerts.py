@@ -89,6 +89,17 @@ class ChannelForm(forms.ModelForm):
         model = AlertChannel
         fields = ["portfolio", "kind", "target", "secret", "min_severity", "escalate_after_minutes", "enabled"]
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if self.instance.pk and self.instance.kind == "slack" and "target" in self.fields:
+            # Who knows the URL can write to the channel: it is shown to nobody.
+            self.initial["target"] = ""
+            self.fields["target"].required = False
+            self.fields["target"].help_text = "Empty: stays as it is."
+
+    def clean_target(self) -> str:
+        return self.cleaned_data["target"] or self.instance.target
+
     def clean_secret(self) -> str:
         return self.cleaned_data["secret"] or self.instance.secret
 
@@ -112,7 +123,7 @@ class AlertChannelAdmin(RoleAdmin):
     form = ChannelForm
     list_display = ["portfolio_id", "kind", "where", "min_severity", "escalate_after_minutes", "enabled"]
     list_filter = ["kind", "enabled", "min_severity", "portfolio"]
-    search_fields = ["target", "portfolio__id"]
+    search_fields = ["portfolio__id"]
 
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return self._may(request, self.writers)

@@ -73,5 +73,7 @@ class LimitMonitoringView(ApiView):
         refuse_unknown_parameters(request, {"format"})
         sees_all = has_role(request.user, "operator")
         portfolios = Portfolio.objects.all() if sees_all else visible_portfolios(request.user)
-        found = {"freshness": monitor_freshness(), "counts": count_limits(portfolios)}
-        return Response(self.get_serializer(found).data)
+        freshness, counts = monitor_freshness(), count_limits(portfolios)
+        if freshness.stale_reason:  # as a limit is shown then: only a breach stays what it was
+            counts |= {"unknown": counts["total"] - counts["breach"], "ok": 0, "warning": 0}
+        return Response(self.get_serializer({"freshness": freshness, "counts": counts}).data)

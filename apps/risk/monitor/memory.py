@@ -1,16 +1,17 @@
 """What a process remembers from its last runs, so that a run over books that did not change computes nothing."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import NamedTuple
 
+from apps.portfolios.matrix import load_matrix
 from apps.risk.figures import Past
 from apps.risk.limit_kinds import LIMIT_KINDS, BookKind
 from apps.risk.monitor.books import HeldBooks
 from apps.risk.monitor.measures import INTERNAL_ERROR, BookMeasures, measure_books, state_of
 from apps.risk.monitor.moment import BookVersion, LimitState, Moment
-from apps.risk.past import read_pasts
+from apps.risk.past import days_of, read_pasts
 
 
 class PastState(NamedTuple):
@@ -54,14 +55,19 @@ class Memory:
             for each in concerned
             if (head := moment.heads.get(each)) and (as_of := books[each].as_of)
         }
-        self._read(state for state in states.items() if self.pasts.get(state[0], (None,))[0] != state[1])
+        unknown = {each: state for each, state in states.items() if self.pasts.get(each, (None,))[0] != state}
+        self._read(unknown, moment, books)
         return {each: self.pasts[each][1] for each in states}
 
-    def _read(self, unknown: Iterable[tuple[str, PastState]]) -> None:
-        states = dict(unknown)
-        if states:
-            read = read_pasts({each: state.as_of for each, state in states.items()})
-            self.pasts |= {each: (states[each], past) for each, past in read.items()}
+    def _read(self, unknown: Mapping[str, PastState], moment: Moment, books: Mapping[str, BookMeasures]) -> None:
+        if not unknown:
+            return
+        matrix = load_matrix(moment.price_version)
+        days = {
+            each: days_of(books[each].symbols, state.book.benchmark, state.as_of, matrix)
+            for each, state in unknown.items()
+        }
+        self.pasts |= {each: (unknown[each], past) for each, past in read_pasts(days).items()}
 
 
 def _is_about_losses(limit: LimitState) -> bool:

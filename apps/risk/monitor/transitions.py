@@ -23,7 +23,8 @@ def ends_events(verdict: Verdict) -> bool:
     """Whether what was told of the limit so far is over."""
     limit = verdict.limit
     goes_on = _is_told_unknown(limit.status, limit.reason) and _is_told_unknown(verdict.status, verdict.reason)
-    return verdict.moved or (verdict.reason != limit.reason and not goes_on)
+    is_told_anew = not limit.is_seen and verdict.status in (Status.WARNING, Status.BREACH)
+    return verdict.moved or is_told_anew or (verdict.reason != limit.reason and not goes_on)
 
 
 def event_of_limit(verdict: Verdict, as_of: date | None, now: datetime) -> RiskEvent | None:

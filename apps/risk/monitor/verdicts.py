@@ -134,4 +134,5 @@ def _of_value(limit: LimitState, value: float | None) -> Verdict:
     if value is None:
         return Verdict(limit, Status.OK, WITH_EACH_ORDER)
     thresholds = (limit.threshold, limit.warning_threshold)
-    return Verdict(limit, next_status(value, *thresholds, limit.status, settings.LIMIT_HYSTERESIS), "", value)
+    before = limit.status if limit.is_seen else Status.UNKNOWN  # what other terms came to is nothing to these
+    return Verdict(limit, next_status(value, *thresholds, before, settings.LIMIT_HYSTERESIS), "", value)

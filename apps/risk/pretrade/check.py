@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from django.conf import settings
@@ -13,14 +14,15 @@ from django.db import transaction
 from apps.portfolios.errors import NoPricesError
 from apps.risk.errors import CurrencyMismatchError, InsufficientHistoryError
 from apps.risk.past import past_of
-from apps.risk.pretrade.facts import read_facts
+from apps.risk.pretrade.facts import read_facts, visibility
 from apps.risk.pretrade.limits import Check, check_limits, refusals_of, warnings_of
 from apps.risk.pretrade.orders import AskedTrade, Decision, Facts, PricedTrade, Refusal
-from apps.risk.pretrade.positions import BookMovedError, Positions, load_positions
+from apps.risk.pretrade.positions import BookMovedError, BookState, Positions, load_positions
 from apps.risk.pretrade.record import keep_decision
 from apps.risk.pretrade.rules import (
     Holdings,
     cash_refusals,
+    collar_refusals,
     double_in_basket,
     double_refusals,
     freshness_refusals,
@@ -34,8 +36,7 @@ from nautilus.database import run_prepared
 
 READS_OF_A_MOVING_BOOK = 5
 
-# As booking.lock_portfolio does.
-_HOLD_PORTFOLIO = "SELECT 1 FROM portfolios_portfolio WHERE id = %(portfolio_id)s FOR NO KEY UPDATE"
+_HOLD_PORTFOLIO = (Path(__file__).parents[1] / "sql" / "hold_portfolio.sql").read_text()
 
 
 def check_trades(
@@ -53,12 +54,12 @@ def check_trades(
     reserves, books or releases holds the portfolio's row while it reads and writes. Raises PortfolioNotFoundError, also
     for a portfolio that the user may not see.
     """
-    asked = _Asked(portfolio_id, trades, basket, as_of, user)
+    asked = _Asked(portfolio_id, trades, basket, reserve, as_of, user)
     user_id = None if user is None else user.pk
     if not reserve:
         return keep_decision(_decide(asked), user_id, reserve=False)
     with transaction.atomic():
-        run_prepared(_HOLD_PORTFOLIO, {"portfolio_id": portfolio_id})
+        run_prepared(_HOLD_PORTFOLIO, {"portfolio_id": portfolio_id, **visibility(user)})
         decision = _decide(asked)
         if decision.approved:
             decision.expires_at = decision.facts.now + timedelta(seconds=settings.RESERVATION_SECONDS)
@@ -70,6 +71,7 @@ class _Asked:
     portfolio_id: str
     trades: Sequence[AskedTrade]
     basket: bool
+    reserve: bool
     as_of: date | None
     user: Any
 
@@ -83,7 +85,7 @@ def _decide(asked: _Asked) -> Decision:
     decision.refusals += [refusal for trade in trades for refusal in instrument_refusals(trade, facts)]
     decision.refusals += refusals
     if positions is not None:
-        _decide_on(decision, positions, trades, asked.as_of)
+        _decide_on(decision, positions, trades, asked)
     decision.trades = decision.trades or [_unpriced(trade) for trade in trades]
     decision.elapsed_us = round((time.perf_counter() - begun) * 1e6)
     return decision
@@ -96,13 +98,18 @@ def _read(portfolio_id: str, trades: Sequence[AskedTrade], user: Any) -> tuple[F
         named = {trade.symbol for trade in trades if trade.symbol in facts.instruments}
         named |= {leg.symbol for leg in facts.reserved}
         try:
-            return facts, load_positions(portfolio_id, facts.ledger_version, facts.price_version, named), []
+            return facts, load_positions(_state(portfolio_id, facts), named), []
         except BookMovedError:
             continue
         except (InsufficientHistoryError, CurrencyMismatchError, NoPricesError) as error:
             return facts, None, [Refusal(error.code, error.sentence)]
     moving = f"{portfolio_id} was booked on {READS_OF_A_MOVING_BOOK} times while it was read; try again"
     return facts, None, [Refusal("book_moves", moving)]
+
+
+def _state(portfolio_id: str, facts: Facts) -> BookState:
+    versions = (facts.ledger_version, facts.price_version)
+    return BookState(portfolio_id, facts.benchmark, *versions, settings.LIMIT_WINDOW_DAYS)
 
 
 def _unpriced(trade: AskedTrade) -> dict[str, Any]:
@@ -113,7 +120,9 @@ def _unpriced(trade: AskedTrade) -> dict[str, Any]:
     return {**told, "order_id": trade.order_id}
 
 
-def _decide_on(decision: Decision, positions: Positions, asked: Sequence[AskedTrade], as_of: date | None) -> None:
+def _decide_on(decision: Decision, positions: Positions, asked: Sequence[AskedTrade], how: _Asked) -> None:
+    """Of a basket that reserves, each trade becomes a reservation of its own: `apart`."""
+    apart = how.reserve and len(asked) > 1
     facts = decision.facts
     decision.as_of = positions.as_of
     trades = [found for trade in asked if (found := priced(trade, positions.windows))]
@@ -121,19 +130,16 @@ def _decide_on(decision: Decision, positions: Positions, asked: Sequence[AskedTr
         return
     decision.priced = trades
     decision.trades = [trade.as_told() for trade in trades]
-    decision.refusals += freshness_refusals(positions, asked, facts.now, as_of)
-    moves = _moves(positions, facts, trades)
+    decision.refusals += freshness_refusals(positions, asked, facts.now, how.as_of)
+    holdings = Holdings(positions, facts, apart)
+    moves = [holdings.add(trade) for trade in trades]
     decision.refusals += _trade_refusals(facts, trades, moves)
-    find_past = partial(past_of, decision.portfolio_id, positions.as_of, facts.ledger_version, facts.history_version)
-    checks = list(check_limits(facts, positions, trades, find_past))
+    decision.refusals += cash_refusals(trades, facts, positions, apart)
+    find_past = partial(past_of, decision.portfolio_id, positions.days, facts.ledger_version, facts.history_version)
+    checks = list(check_limits(facts, positions, trades, find_past, apart))
     _add_checks(decision, checks, shrinks=all(only_shrinks(*move) for move in moves))
     if positions.as_of < positions.newest:
         decision.warnings.append(f"valued at the closes of {positions.as_of}; others are of {positions.newest} already")
-
-
-def _moves(positions: Positions, facts: Facts, trades: Sequence[PricedTrade]) -> list[tuple[float, float]]:
-    holdings = Holdings(positions, facts)
-    return [holdings.add(trade) for trade in trades]
 
 
 def _trade_refusals(
@@ -141,8 +147,8 @@ def _trade_refusals(
 ) -> Iterator[Refusal]:
     for trade, (before, after) in zip(trades, moves, strict=True):
         yield from double_refusals(trade.asked, trade.price, facts.similar)
+        yield from collar_refusals(trade)
         yield from position_refusals(trade, before, after, facts)
-    yield from cash_refusals(trades, facts)
 
 
 def _add_checks(decision: Decision, checks: list[Check], *, shrinks: bool) -> None:

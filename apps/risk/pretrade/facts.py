@@ -24,8 +24,7 @@ def read_facts(portfolio_id: str, trades: Sequence[AskedTrade], user: Any) -> Fa
         "portfolio_id": portfolio_id,
         "symbols": [trade.symbol for trade in trades],
         "order_ids": [trade.order_id for trade in trades if trade.order_id],
-        "user_id": None if user is None else user.pk,
-        "sees_all": user is None or sees_every_portfolio(user),
+        **visibility(user),
         "duplicate_seconds": settings.DUPLICATE_ORDER_SECONDS,
     }
     rows = run_prepared(_FACTS, parameters) if is_portfolio_id(portfolio_id) else []
@@ -34,11 +33,20 @@ def read_facts(portfolio_id: str, trades: Sequence[AskedTrade], user: Any) -> Fa
     return _facts(json.loads(rows[0]["facts"]))
 
 
+def visibility(user: Any) -> dict[str, Any]:
+    """The parameters of the rule in the statements; None sees every portfolio."""
+    return {
+        "user_id": None if user is None else user.pk,
+        "sees_all": user is None or sees_every_portfolio(user),
+    }
+
+
 def _facts(row: dict[str, Any]) -> Facts:
     return Facts(
         currency=row["base_currency"],
         trading_state=row["trading_state"],
         closed_at=row["closed_at"] and datetime.fromisoformat(row["closed_at"]),
+        benchmark=row["benchmark"],
         cash=row["cash"],
         ledger_version=row["ledger_version"],
         history_version=(row["history_ledger_version"], row["history_price_version"]),

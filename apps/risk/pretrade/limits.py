@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from apps.risk.figures import BookFigures, NotMeasurableError, Order
+from apps.risk.figures import BookFigures, NotMeasurableError, Order, Past
 from apps.risk.kernels.hysteresis import exceeds
 from apps.risk.limit_kinds import LIMIT_KINDS, BookKind, OrderKind
 from apps.risk.pretrade.orders import Facts, Leg, LimitRow, PricedTrade, Refusal
@@ -46,28 +46,54 @@ def status_at(limit: LimitRow, value: float) -> str:
 class Outlook:
     """A book before and after some legs, whatever becomes of the orders that hold reservations.
 
-    A reservation is a trade that may or may not come. So a limit is held against the book with all of them, with only
-    those that add to a position, with only the purchases and with only the sales, and the worst counts: what a sale
-    would free can be used when it is booked, and not before.
+    A reservation is a trade that may or may not come. So a limit is held against the book with all of them, with of
+    each symbol the side that makes its position the larger, with only the purchases and with only the sales, and the
+    worst counts: what a sale would free can be used when it is booked, and not before. `apart`: the legs themselves
+    become reservations, each of which is booked or given back by itself.
     """
 
-    def __init__(self, positions: Positions, facts: Facts, legs: Sequence[Leg], find_past: Callable) -> None:
-        may_come = list(_may_come(positions, facts.reserved))
-        self.before = [positions.figures(facts.cash, some, find_past) for some in may_come]
-        self.after = [positions.figures(facts.cash, [*some, *legs], find_past) for some in may_come]
+    def __init__(
+        self, positions: Positions, facts: Facts, legs: Sequence[Leg], find_past: Callable[[], Past], apart: bool
+    ) -> None:
+        reserved = facts.reserved
+        before = dict.fromkeys(_may_come(positions, reserved))
+        after = [(*some, *legs) for some in _may_come(positions, reserved, legs)]
+        if apart:
+            after += _may_come(positions, [*reserved, *legs])
+        self.before = [positions.figures(facts.cash, some, find_past) for some in before]
+        self.after = [positions.figures(facts.cash, some, find_past) for some in dict.fromkeys(after)]
 
 
-def _may_come(positions: Positions, reserved: Sequence[Leg]) -> Iterable[tuple[Leg, ...]]:
-    adding = [leg for leg in reserved if leg.quantity * positions.held(leg.symbol) >= 0]
-    bought = [leg for leg in reserved if leg.quantity > 0]
-    sold = [leg for leg in reserved if leg.quantity < 0]
-    return dict.fromkeys(map(tuple, (reserved, adding, bought, sold)))
+def _may_come(positions: Positions, reserved: Sequence[Leg], legs: Sequence[Leg] = ()) -> list[tuple[Leg, ...]]:
+    bought = tuple(leg for leg in reserved if leg.quantity > 0)
+    sold = tuple(leg for leg in reserved if leg.quantity < 0)
+    return [tuple(reserved), _widest(positions, reserved, legs), bought, sold]
+
+
+def _widest(positions: Positions, reserved: Sequence[Leg], legs: Sequence[Leg]) -> tuple[Leg, ...]:
+    """Of each symbol nothing, the purchases or the sales: what makes its position after the legs the largest.
+
+    The worst case of every measure that adds up the sizes of positions.
+    """
+    widest: list[Leg] = []
+    for symbol in sorted({leg.symbol for leg in reserved}):
+        start = positions.held(symbol) + _sum_of(legs, symbol)
+        sides = [
+            [leg for leg in reserved if leg.symbol == symbol and (leg.quantity > 0) is buys] for buys in (True, False)
+        ]
+        widest += max([[], *sides], key=lambda side: abs(start + sum(leg.quantity for leg in side)))
+    return tuple(widest)
+
+
+def _sum_of(legs: Iterable[Leg], symbol: str) -> float:
+    return sum(leg.quantity for leg in legs if leg.symbol == symbol)
 
 
 def check_limits(
-    facts: Facts, positions: Positions, trades: Sequence[PricedTrade], find_past: Callable
+    facts: Facts, positions: Positions, trades: Sequence[PricedTrade], find_past: Callable[[], Past], apart: bool
 ) -> Iterator[Check]:
-    outlook = Outlook(positions, facts, [trade.leg for trade in trades], find_past)
+    """One for each limit in force, and for one on orders one for each trade that it concerns."""
+    outlook = Outlook(positions, facts, [trade.leg for trade in trades], find_past, apart)
     for limit in facts.limits:
         kind = LIMIT_KINDS[limit.kind]
         if isinstance(kind, BookKind):
@@ -142,7 +168,9 @@ def _mends(check: Check, shrinks: bool) -> bool:
     if not exceeds(check.current, check.limit.threshold) or exceeds(check.projected, check.current):
         return False
     lowers = exceeds(check.current, check.projected)
-    return shrinks or (lowers and not kind.stops_trading)
+    # The largest of many positions may fall while another one rises above the limit.
+    is_one_of_many = kind.takes_symbol and check.limit.symbol is None
+    return shrinks or (lowers and not kind.stops_trading and not is_one_of_many)
 
 
 def _above(check: Check) -> str:

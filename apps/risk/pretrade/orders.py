@@ -107,6 +107,7 @@ class Facts:
     currency: str
     trading_state: str
     closed_at: datetime | None
+    benchmark: str | None
     cash: float
     ledger_version: int
     history_version: tuple[int, int]

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import date
 from functools import cached_property, lru_cache
+from typing import NamedTuple
 
 import numpy as np
-from django.conf import settings
 
 from apps.portfolios.kernels.valuation import simple_returns
 from apps.portfolios.matrix import FloatArray, load_matrix
@@ -18,6 +18,7 @@ from apps.risk.figures import BookFigures, NotMeasurableError, Past
 from apps.risk.kernels.historical import scenario_pnl
 from apps.risk.kernels.incremental import TailFigures, projected_pnl, tail_figures
 from apps.risk.many_books import HeldBook, read_books
+from apps.risk.past import Days, days_of
 from apps.risk.pretrade.orders import Leg
 from apps.risk.windows import Rows, Windows
 
@@ -45,6 +46,7 @@ class Positions:
     newest: date
     window: Rows | None
     no_tail: str = ""
+    _figures: tuple[object, BookFigures | None] = (None, None)
 
     @cached_property
     def places(self) -> dict[str, int]:
@@ -53,6 +55,10 @@ class Positions:
     @cached_property
     def values(self) -> FloatArray:
         return self.book.quantities * self.closes
+
+    @cached_property
+    def days(self) -> Days:
+        return days_of(self.book.symbols, self.book.benchmark, self.as_of, self.windows.matrix)
 
     @cached_property
     def pnl(self) -> FloatArray:
@@ -83,13 +89,20 @@ class Positions:
     def held(self, symbol: str) -> float:
         return float(self.book.quantities[self.places[symbol]])
 
+    def cost(self, leg: Leg) -> float:
+        """What a leg takes out of the cash: at its price or at the close, whichever is the worse for us.
+
+        A price that only the order names must not make money: bought below the close, sold above it.
+        """
+        return max(leg.quantity * leg.price, leg.quantity * float(self.closes[self.places[leg.symbol]]))
+
     def figures(self, cash: float, legs: Iterable[Leg], find_past: Callable[[], Past]) -> BookFigures:
         """The book after these legs, valued at the closes; what they cost is paid from the cash."""
         changes: dict[int, float] = {}
         for leg in legs:
             place = self.places[leg.symbol]
             changes[place] = changes.get(place, 0.0) + leg.quantity
-            cash -= leg.quantity * leg.price
+            cash -= self.cost(leg)
         if not changes:
             return self._unchanged(cash, find_past)
         values = self.values.copy()
@@ -100,14 +113,11 @@ class Positions:
     def _unchanged(self, cash: float, find_past: Callable[[], Past]) -> BookFigures:
         """Kept for the next check, which begins with the same book: `find_past` names the state of its history."""
         key = (cash, getattr(find_past, "args", find_past))
-        if key not in self._figures:
-            self._figures.clear()
-            self._figures[key] = BookFigures(self.places, self.values, cash, lambda: self.tail, find_past)
-        return self._figures[key]
-
-    @cached_property
-    def _figures(self) -> dict[object, BookFigures]:
-        return {}
+        known, figures = self._figures
+        if figures is None or known != key:
+            figures = BookFigures(self.places, self.values, cash, lambda: self.tail, find_past)
+            self._figures = (key, figures)
+        return figures
 
     def _tail_after(self, changes: dict[int, float], values: FloatArray) -> TailFigures:
         if not values.any():
@@ -129,36 +139,47 @@ class Positions:
         return place_book(replace(self.book, symbols=symbols, quantities=quantities[left]), self.windows).tail
 
 
-_kept: OrderedDict[tuple[object, ...], Positions] = OrderedDict()
+_kept: OrderedDict[tuple["BookState", tuple[str, ...]], Positions] = OrderedDict()
 _keeping = threading.Lock()
 
 
-def load_positions(portfolio_id: str, ledger_version: int, price_version: int, symbols: Iterable[str]) -> Positions:
-    """The book at these versions, with room for the symbols.
+class BookState(NamedTuple):
+    """Everything that a book depends on: equal states are equal books."""
+
+    portfolio_id: str
+    benchmark: str | None
+    ledger_version: int
+    price_version: int
+    window_days: int
+
+
+def load_positions(state: BookState, symbols: Iterable[str]) -> Positions:
+    """The book in this state, with room for the symbols.
 
     Raises BookMovedError, InsufficientHistoryError where there is no day on which all have a price,
     CurrencyMismatchError, NoPricesError.
     """
-    named = tuple(sorted(set(symbols)))
-    key = (portfolio_id, ledger_version, price_version, settings.LIMIT_WINDOW_DAYS, named)
+    key = (state, tuple(sorted(set(symbols))))
     with _keeping:
         if key in _kept:
             _kept.move_to_end(key)
             return _kept[key]
-    positions = _read_positions(portfolio_id, ledger_version, price_version, named)
+    positions = _read_positions(*key)
     with _keeping:
         _kept[key] = positions
+        for old in [each for each in _kept if each[0].price_version < state.price_version]:
+            del _kept[old]  # with it the matrix of a price version that nobody asks for any more
         while len(_kept) > KEPT_BOOKS:
             _kept.popitem(last=False)
     return positions
 
 
-def _read_positions(portfolio_id: str, ledger_version: int, price_version: int, named: tuple[str, ...]) -> Positions:
-    (book,) = read_books([portfolio_id])
-    if book.ledger_version != ledger_version:
+def _read_positions(state: BookState, named: tuple[str, ...]) -> Positions:
+    (book,) = read_books([state.portfolio_id])
+    if (book.ledger_version, book.benchmark) != (state.ledger_version, state.benchmark):
         raise BookMovedError
     refuse_foreign(book.portfolio_id, book.currency, book.foreign)
-    return place_book(_with_room(book, named), _windows(price_version, settings.LIMIT_WINDOW_DAYS))
+    return place_book(_with_room(book, named), _windows(state.price_version, state.window_days))
 
 
 def _with_room(book: HeldBook, named: tuple[str, ...]) -> HeldBook:

@@ -7,11 +7,14 @@ from decimal import Decimal
 from django.conf import settings
 
 from apps.portfolios.models import Portfolio
-from apps.risk.pretrade.orders import AskedTrade, EarlierOrder, Facts, InstrumentRow, PricedTrade, Refusal
+from apps.risk.pretrade.orders import AskedTrade, EarlierOrder, Facts, InstrumentRow, Leg, PricedTrade, Refusal
 from apps.risk.pretrade.positions import Positions
 from apps.risk.windows import Windows
 
 State = Portfolio.TradingState
+
+# A price is kept with 8 places.
+_LEAST_PRICE = Decimal("0.00000001")
 
 
 def portfolio_refusals(portfolio_id: str, facts: Facts) -> Iterator[Refusal]:
@@ -64,7 +67,7 @@ def priced(trade: AskedTrade, windows: Windows) -> PricedTrade | None:
     if latest is None:
         return None
     _, close = latest
-    price = trade.price if trade.price is not None else round(Decimal(repr(close)), 8)
+    price = trade.price if trade.price is not None else max(round(Decimal(repr(close)), 8), _LEAST_PRICE)
     return PricedTrade(trade, price, close)
 
 
@@ -97,6 +100,17 @@ def is_stale(day: date, now: datetime) -> bool:
     return now - end > timedelta(seconds=settings.MAX_PRICE_AGE_SECONDS)
 
 
+def collar_refusals(trade: PricedTrade) -> Iterator[Refusal]:
+    """A price so far from the latest close that it is a mistake, whatever limits the portfolio has."""
+    distance = abs(float(trade.price) / trade.last_price - 1)
+    if settings.MAX_PRICE_DISTANCE and distance > settings.MAX_PRICE_DISTANCE:
+        yield Refusal(
+            "price_too_far",
+            f"the price {_plain(trade.price)} of {trade.symbol} is {distance:.2%} from the latest close "
+            f"{trade.last_price:.10g}, more than {settings.MAX_PRICE_DISTANCE:.0%}",
+        )
+
+
 def double_refusals(trade: AskedTrade, price: Decimal, similar: Iterable[EarlierOrder]) -> Iterator[Refusal]:
     for other in similar:
         if trade.order_id is not None and other.order_id == trade.order_id:
@@ -123,24 +137,31 @@ def double_in_basket(trades: Sequence[AskedTrade]) -> Iterator[Refusal]:
 
 
 class Holdings:
-    """What trades do to positions one after the other, with what is reserved against them counted as gone."""
+    """What trades do to positions one after the other, with what is reserved against them counted as gone.
 
-    def __init__(self, positions: Positions, facts: Facts) -> None:
+    `apart`: each of the trades becomes a reservation of its own, so one does not count on another of the other side.
+    """
+
+    def __init__(self, positions: Positions, facts: Facts, apart: bool) -> None:
         self._positions = positions
         self._facts = facts
-        self._traded: dict[str, float] = {}
+        self._apart = apart
+        self._traded: list[Leg] = []
 
     def add(self, trade: PricedTrade) -> tuple[float, float]:
         """The position before and after: with the reservations on the trade's side, as if they were done."""
         leg = trade.leg
-        same_side = sum(
-            other.quantity
-            for other in self._facts.reserved
-            if other.symbol == leg.symbol and other.quantity * leg.quantity > 0
+        reserved = [other for other in self._facts.reserved if _same_side(other, leg)]
+        traded = [other for other in self._traded if _same_side(other, leg) or not self._apart]
+        before = self._positions.held(leg.symbol) + sum(
+            other.quantity for other in [*reserved, *traded] if other.symbol == leg.symbol
         )
-        before = self._positions.held(leg.symbol) + same_side + self._traded.get(leg.symbol, 0.0)
-        self._traded[leg.symbol] = self._traded.get(leg.symbol, 0.0) + leg.quantity
+        self._traded.append(leg)
         return before, before + leg.quantity
+
+
+def _same_side(one: Leg, other: Leg) -> bool:
+    return one.quantity * other.quantity > 0
 
 
 def only_shrinks(before: float, after: float) -> bool:
@@ -159,12 +180,13 @@ def position_refusals(trade: PricedTrade, before: float, after: float, facts: Fa
         )
 
 
-def cash_refusals(trades: Sequence[PricedTrade], facts: Facts) -> Iterator[Refusal]:
-    """Purchases that hold reservations count as paid, sales as not yet received."""
+def cash_refusals(trades: Sequence[PricedTrade], facts: Facts, positions: Positions, apart: bool) -> Iterator[Refusal]:
+    """Purchases that hold reservations count as paid, sales as not yet received; at the worse of price and close."""
     if facts.leverage_allowed:
         return
-    reserved = sum(leg.quantity * leg.price for leg in facts.reserved if leg.quantity > 0)
-    cost = sum(trade.leg.quantity * trade.leg.price for trade in trades)
+    reserved = sum(positions.cost(leg) for leg in facts.reserved if leg.quantity > 0)
+    costs = [positions.cost(trade.leg) for trade in trades]
+    cost = sum(each for each in costs if each > 0 or not apart)
     left = facts.cash - reserved - cost
     if cost > 0 and left < 0:
         yield Refusal("cash", f"it costs {cost:.2f} and {facts.cash - reserved:.2f} are free; leverage is not allowed")

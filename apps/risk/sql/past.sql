@@ -31,10 +31,12 @@ SELECT
     coalesce(before.value, portfolio.initial_cash::float8) AS value,
     coalesce((
         SELECT sum(flow.amount)::float8 FROM portfolios_cashflow AS flow
-        WHERE flow.portfolio_id = asked.portfolio_id AND flow.date <= asked.as_of
-            AND (before.date IS NULL OR flow.date > before.date)
+        -- Also of later days: the cash that the book is valued with has them.
+        WHERE flow.portfolio_id = asked.portfolio_id AND (before.date IS NULL OR flow.date > before.date)
     ), 0) AS flows,
-    coalesce(peaks.of_peak, 1) AS of_peak
+    coalesce(peaks.of_peak, 1) AS of_peak,
+    before.date AS closed_on,
+    portfolio.inception_date AS began_on
 FROM asked
 JOIN portfolios_portfolio AS portfolio ON portfolio.id = asked.portfolio_id
 LEFT JOIN before ON before.portfolio_id = asked.portfolio_id

@@ -5,6 +5,7 @@ SELECT json_build_object(
     'base_currency', portfolio.base_currency,
     'trading_state', portfolio.trading_state,
     'closed_at', portfolio.closed_at,
+    'benchmark', portfolio.benchmark,
     'cash', portfolio.cash::float8,
     'ledger_version', portfolio.ledger_version,
     'history_ledger_version', portfolio.history_ledger_version,

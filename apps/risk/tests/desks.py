@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from apps.portfolios.histories import refresh_histories
 from apps.portfolios.models import Portfolio
 from apps.portfolios.tests.factories import make_portfolio, make_prices, make_trade
 from apps.risk.models import RiskLimit
@@ -26,6 +27,7 @@ def make_desk(portfolio_id: str = "BOOK", cash: int = 1_000_000, **fields: Any) 
     portfolio = make_portfolio(portfolio_id, initial_cash=cash, **fields)
     make_trade(portfolio, "AAA", 1_000, 10)
     make_trade(portfolio, "BBB", 400, 50)
+    refresh_histories()
     portfolio.refresh_from_db()
     return portfolio
 

@@ -279,3 +279,11 @@ def in_threads(count: int, work: Callable[[], object]) -> list[Thread]:
 def join(threads: list[Thread]) -> None:
     for thread in threads:
         thread.join()
+
+
+def test_answer_is_kept_without_what_the_database_refuses_and_without_the_url_s_secret(sink):
+    sink.answers = [Said(200, b"GIF\0 for /hook/T0KEN")]
+    delivery = make_delivery(sink.url.replace("/hook", "/hook/T0KEN"))
+    deliver(delivery.pk)
+    delivery.refresh_from_db()
+    assert (delivery.status, delivery.last_answer) == ("delivered", "200 GIF\ufffd for …")

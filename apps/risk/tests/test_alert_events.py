@@ -315,3 +315,12 @@ def test_what_is_about_all_portfolios_is_told_once_to_each_target_of_any_of_them
     stalled = a_breach(None, event_type=RiskEvent.Type.MONITORING_STALLED, message="The monitor has not run for 42 s")
     record_events([stalled])
     assert sorted(stalled.deliveries.values_list("target", flat=True)) == [HOOK, f"{HOOK}/3"]
+
+
+def test_channel_that_was_made_after_the_breach_is_told_of_it(book, committing):
+    committing(a_breach(book))
+    assert not AlertDelivery.objects.exists()
+    make_channel(book)
+    send_due()
+    send_due()
+    assert AlertDelivery.objects.count() == 1

@@ -77,6 +77,7 @@ def test_exposures_are_those_of_the_closes(desk):
 def test_book_of_cash_alone_has_no_risk():
     make_prices()
     book = make_portfolio("CASH")
+    refresh_histories()
     limits = [make_limit(book, kind, 1) for kind in ("var_99", "gross_exposure", "leverage", "drawdown")]
     assert look() == "1 portfolios, 1 measured, 4 limits changed"
     assert [state_of(limit) for limit in limits] == [("ok", 0.0, "")] * 4

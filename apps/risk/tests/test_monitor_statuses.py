@@ -273,3 +273,20 @@ def test_trade_that_ends_a_breach_clears_it(desk):
     look()
     assert state_of(limit)[:2] == ("ok", 25_000.0)
     assert told() == ["limit_breach", "limit_cleared"]
+
+
+def test_limit_on_another_symbol_is_judged_and_told_anew(desk):
+    limit = make_limit(desk, "position_notional", 15_000, symbol="BBB", action="warn")
+    look()
+    RiskLimit.objects.filter(pk=limit.pk).update(
+        instrument="AAA", threshold_value=9_000, warning_threshold=9_000, updated_at=timezone.now()
+    )
+    look()
+    assert told() == ["limit_breach", "limit_breach"]
+    assert RiskEvent.objects.get(closed_at=None).symbol == "AAA"
+    # 10,000 is not above 10,100; that it was above 9,000 is nothing to the new threshold.
+    RiskLimit.objects.filter(pk=limit.pk).update(
+        threshold_value=10_100, warning_threshold=10_100, updated_at=timezone.now()
+    )
+    look()
+    assert state_of(limit)[0] == "ok"

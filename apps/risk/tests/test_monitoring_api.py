@@ -1,7 +1,10 @@
 """The monitor's endpoints and its page in the admin."""
 
+from datetime import timedelta
+
 import pytest
 from django.test import Client
+from django.utils import timezone
 
 from apps.portfolios.tests.factories import client_of, make_portfolio, make_user
 from apps.risk.models import RiskMonitor
@@ -123,3 +126,12 @@ def test_trader_has_no_page_of_the_monitor():
     client = Client()
     client.force_login(make_user("trader", is_staff=True))
     assert client.get("/admin/risk/riskmonitor/").status_code == 403
+
+
+def test_counts_are_not_green_while_nothing_is_monitored():
+    make_limit(make_desk(), "gross_exposure", 1e9)
+    look()
+    viewer = client_of("viewer")
+    assert viewer.get(LIMITS).json()["unknown_open"] == 0
+    RiskMonitor.objects.update(last_run_at=timezone.now() - timedelta(hours=1))
+    assert viewer.get(LIMITS).json()["unknown_open"] == 1
