@@ -67,7 +67,8 @@ TOMORROW = (timezone.now() + timedelta(days=1)).isoformat()
         ({"traded_at": "2022-01-03"}, "no_time_zone", "traded_at"),
         ({"traded_at": "soon"}, "invalid", "traded_at"),
         ({"external_id": ""}, "blank", "external_id"),
-        ({"reservation_id": "R1"}, "unknown_field", "reservation_id"),
+        ({"reservation_id": "R1"}, "invalid", "reservation_id"),
+        ({"reservation": "R1"}, "unknown_field", "reservation"),
         ({"quantitty": 1}, "unknown_field", "quantitty"),
     ],
 )

@@ -92,7 +92,7 @@ def test_thousand_stored_results_are_reproduced_to_the_last_bit(settings: Any, m
     assert not different, "\n".join(different)
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 @pytest.mark.django_db(transaction=True)
 def test_results_do_not_depend_on_the_process_nor_on_the_threads_of_its_blas(tmp_path: Path) -> None:
     make_world(seed=4)

@@ -3,6 +3,7 @@
 import select
 
 from django.db.backends.postgresql import base
+from psycopg.pq import TransactionStatus
 
 
 class DatabaseWrapper(base.DatabaseWrapper):
@@ -16,6 +17,8 @@ class DatabaseWrapper(base.DatabaseWrapper):
         connection = self.connection
         if connection is None or connection.closed:
             return False
+        if connection.info.transaction_status == TransactionStatus.INERROR:
+            return False  # as SELECT 1 would find out
         socket = select.poll()
         socket.register(connection.pgconn.socket, select.POLLIN)
         return not socket.poll(0)
