@@ -12,6 +12,7 @@ TOLERANCE = 1e-12
 
 
 def exceeds(value: float, threshold: float) -> bool:
+    """Whether the value is above the threshold by more than rounding."""
     return value > threshold * (1 + TOLERANCE)
 
 
