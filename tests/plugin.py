@@ -3,6 +3,7 @@
 Loaded by `-p tests.plugin` in pyproject.toml. Where DATABASE_URL and REDIS_URL are set, those servers are used.
 """
 
+import gc
 import os
 import shutil
 import sys
@@ -17,7 +18,10 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "platform")]
 
+TESTS_BETWEEN_COLLECTIONS = 50
+
 _cleanup = ExitStack()
+_ended = 0
 
 SETTINGS = {
     "NAUTILUS_SECRET_KEY": "only-for-tests-only-for-tests-only-for-tests",
@@ -47,6 +51,20 @@ def _start_servers(home: Path) -> None:
     servers = _cleanup.enter_context(running_servers(home / "servers", fsync=False))
     os.environ["DATABASE_URL"] = servers.database_url
     os.environ["REDIS_URL"] = servers.redis_url
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_configure() -> None:
+    # Collected between tests instead: twice a property test stood still for good, inside the interpreter, where one of
+    # its collections ran over all that a thousand tests had left.
+    gc.disable()
+
+
+def pytest_runtest_logfinish() -> None:
+    global _ended
+    _ended += 1
+    if _ended % TESTS_BETWEEN_COLLECTIONS == 0:
+        gc.collect()
 
 
 def pytest_unconfigure() -> None:
