@@ -55,8 +55,8 @@ def _start_servers(home: Path) -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_configure() -> None:
-    # Collected between tests instead: twice a property test stood still for good, inside the interpreter, where one of
-    # its collections ran over all that a thousand tests had left.
+    # Collected between tests instead: in two full runs a property test stood still for good, inside the interpreter.
+    # That it was a collection is a guess; no run has stood still since.
     gc.disable()
 
 

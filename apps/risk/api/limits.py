@@ -80,6 +80,7 @@ class LimitsView(ApiView):
     def get_queryset(self) -> QuerySet[RiskLimit]:
         return _visible_limits(self.request.user)
 
+    @extend_schema(responses=LimitSerializer(many=True))
     def get(self, request: Request) -> Response:
         """Limits on the portfolios that the caller may see, with what the monitor saw of each."""
         page = self.paginate_queryset(self.filter_queryset(self.get_queryset()))

@@ -393,12 +393,15 @@ def test_room_that_a_reserved_sale_would_free_is_not_given_away_before_it_is_boo
     assert not ask(100, reserve=True).approved
 
 
-def test_incremental_check_agrees_with_the_sum_computed_anew_for_many_reservations(desk):
+def test_projected_var_is_the_worst_of_what_may_come_of_the_reservations(desk):
     make_limit(desk, "var_95", 1e9)
     for quantity in (100, 200, 300):
         ask(quantity, "CCC", reserve=True)
     decision = ask(-50, "AAA")
     prices = load_current_matrix().prices[-WINDOW_DAYS - 1 :]
-    pnl = scenario_pnl(simple_returns(prices), prices[-1] * [950, 400, 600])
-    # The purchases may come or not; with these paths the book with them is the worse one.
-    assert only_check(decision)["projected"] >= value_at_risk(pnl, 0.95) * (1 - 1e-9)
+    returns = simple_returns(prices)
+    with_none, with_all = (
+        value_at_risk(scenario_pnl(returns, prices[-1] * [950, 400, bought]), 0.95) for bought in (0, 600)
+    )
+    assert with_none != pytest.approx(with_all, rel=1e-3)
+    assert only_check(decision)["projected"] == pytest.approx(max(with_none, with_all), rel=1e-9)
