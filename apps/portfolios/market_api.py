@@ -1,5 +1,6 @@
 """`/api/v1/instruments` and `/api/v1/market-data`: contract section 4."""
 
+from dataclasses import asdict
 from typing import Any
 
 from django.db.models import QuerySet
@@ -18,7 +19,14 @@ from apps.portfolios.models import DailyPrice, Instrument
 from apps.portfolios.names import is_symbol
 from apps.portfolios.price_import import submit_price_import
 from apps.portfolios.prices import closes_of, latest_prices
-from apps.portfolios.serializers import FeedSerializer, InstrumentSerializer, PriceSerializer
+from apps.portfolios.quotes import QuoteBatch, accept_quotes
+from apps.portfolios.serializers import (
+    AcceptedQuotesSerializer,
+    FeedSerializer,
+    InstrumentSerializer,
+    PriceSerializer,
+    SendQuotesSerializer,
+)
 from apps.portfolios.uploads import REQUEST_SCHEMA, uploaded_file
 from apps.tasks.api import AcceptedSerializer, accepted
 from nautilus.api.access import ViewerOrOperator
@@ -83,11 +91,24 @@ class PriceImportView(FileView):
         return accepted(submit_price_import(name, content, request.user))
 
 
+class QuotesView(ApiView):
+    roles = {"POST": MayImportPrices}
+    serializer_class = SendQuotesSerializer
+
+    @extend_schema(responses=AcceptedQuotesSerializer)
+    def post(self, request: Request) -> Response:
+        """Live prices, up to 10,000 a call. All are checked first: one that is wrong, and none is taken."""
+        batch: QuoteBatch = self.validated(request)["quotes"]
+        source = f"API, {request.user.get_username()}"
+        accepted = accept_quotes(batch.symbols, batch.prices, batch.timestamps_us, source)
+        return Response({**asdict(accepted), "symbols": len(set(batch.symbols))})
+
+
 class FeedView(ApiView):
     permission_classes = [ViewerOrOperator]
     serializer_class = FeedSerializer
 
     def get(self, request: Request) -> Response:
-        """How fresh the prices are."""
+        """How fresh the live prices are; where there are none, the last import in their place."""
         refuse_unknown_parameters(request, {"format"})
         return Response(FeedSerializer(feed_state()).data)

@@ -8,7 +8,7 @@ from apps.portfolios.api import (
     TradeImportView,
     TradesView,
 )
-from apps.portfolios.market_api import FeedView, InstrumentPricesView, InstrumentsView, PriceImportView
+from apps.portfolios.market_api import FeedView, InstrumentPricesView, InstrumentsView, PriceImportView, QuotesView
 from apps.portfolios.snapshot_api import ReplayView, SnapshotView
 
 urlpatterns = [
@@ -21,6 +21,7 @@ urlpatterns = [
     path("instruments", InstrumentsView.as_view()),
     path("instruments/<str:symbol>/prices", InstrumentPricesView.as_view()),
     path("market-data/import", PriceImportView.as_view()),
+    path("market-data/quotes", QuotesView.as_view()),
     path("market-data/status", FeedView.as_view()),
     path("snapshots/<str:snapshot_id>", SnapshotView.as_view()),
     path("snapshots/<str:snapshot_id>/replay", ReplayView.as_view()),

@@ -141,8 +141,10 @@ def test_prices_of_200_mb_are_refused_before_they_are_read() -> None:
 def test_status_without_prices_is_stopped_and_says_nothing_it_does_not_know() -> None:
     assert client_of("viewer").get("/api/v1/market-data/status").json() == {
         "status": "stopped",
+        "reason": "No quote has come yet.",
         "source": None,
         "symbols": 0,
+        "stale_symbols": 0,
         "last_update": None,
         "lag_seconds": None,
         "updates_per_second": 0.0,

@@ -1,5 +1,6 @@
 """JSON bodies: bounded, strict, and of characters that can be stored and sent back."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -7,6 +8,8 @@ from rest_framework.exceptions import ParseError
 from rest_framework.parsers import JSONParser
 
 MAX_BODY_BYTES = 4 * 2**20  # 10,000 quotes are below one; parsed JSON takes up to thirty times its text
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 class StrictJSONParser(JSONParser):
@@ -37,5 +40,5 @@ def _refuse_what_is_no_text(value: Any) -> None:
     elif isinstance(value, list):
         for item in value:
             _refuse_what_is_no_text(item)
-    elif isinstance(value, str) and any("\ud800" <= char <= "\udfff" for char in value):
+    elif isinstance(value, str) and not value.isascii() and _SURROGATE.search(value):
         raise ParseError("The body holds half of a surrogate pair (\\ud800 to \\udfff), which is no character.")
