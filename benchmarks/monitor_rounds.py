@@ -49,8 +49,8 @@ NOTHING = "nothing changed"
 def main(portfolios: int, symbols: int, rounds: int) -> None:
     """Prints the seconds of each run as JSON: name to rounds to times."""
     call_command("migrate", verbosity=0)
-    names = _make_prices(symbols + OTHER_SYMBOLS)
-    _make_books(portfolios, symbols, names)
+    names = make_prices(symbols + OTHER_SYMBOLS)
+    make_books(portfolios, symbols, names)
     run_monitor(Memory())
     memory = Memory()
     times: dict[str, list[list[float]]] = {name: [] for name in (NEW_PRICES, NEW_PROCESS, ONE_TRADE, NOTHING)}
@@ -76,7 +76,7 @@ def _days() -> list[date]:
     return [date(2023, 1, 2) + timedelta(days=number + number // 5 * 2) for number in range(DAYS)]
 
 
-def _make_prices(count: int) -> list[str]:
+def make_prices(count: int) -> list[str]:
     random = np.random.default_rng(7)
     closes = np.round(100 * np.exp(np.cumsum(random.normal(0, 0.01, (DAYS, count)), axis=0)), 4)
     names = [f"X{number:04d}" for number in range(count)]
@@ -89,7 +89,7 @@ def _change_one_price(symbol: str, close: float) -> None:
     import_prices(f"date,symbol,close\n{_days()[-1]},{symbol},{close}\n".encode(), "benchmark")
 
 
-def _make_books(portfolios: int, symbols: int, names: list[str]) -> None:
+def make_books(portfolios: int, symbols: int, names: list[str]) -> None:
     """Past the ledger, which would take minutes: positions, a stored history up to the last close, limits."""
     now, version, days = timezone.now(), current_price_version(), _days()
     ids = [f"B{number:05d}" for number in range(portfolios)]

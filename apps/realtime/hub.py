@@ -17,6 +17,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
+from apps.realtime import listeners
 from apps.realtime.history import History, read_history
 from apps.realtime.protocol import Subscribe
 from apps.realtime.subscriptions import PatternSubscription, Subscription, TopicSubscription
@@ -60,6 +61,8 @@ class Hub:
         self._reads = asyncio.Semaphore(READS_AT_ONCE)
         self._tasks: set[asyncio.Task[None]] = set()
         self._listening: asyncio.Task[None] | None = None
+        self._reporting: asyncio.Task[None] | None = None
+        self._id = listeners.new_hub_id()
 
     async def subscribe(self, subscription: Subscription, request: Subscribe) -> None:
         """Answers the request and brings its subscription live; raises HubUnavailableError."""
@@ -80,7 +83,7 @@ class Hub:
             await self._tell_redis(name, subscribe=False)
 
     async def close(self) -> None:
-        running = [task for task in (self._listening, *self._tasks) if task]
+        running = [task for task in (self._listening, self._reporting, *self._tasks) if task]
         for task in running:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
@@ -151,6 +154,8 @@ class Hub:
     def _ensure_listening(self) -> None:
         if self._listening is None or self._listening.done():
             self._listening = asyncio.get_running_loop().create_task(self._listen_for_ever())
+        if self._reporting is None or self._reporting.done():
+            self._reporting = asyncio.get_running_loop().create_task(self._report_for_ever())
 
     async def _listen_for_ever(self) -> None:
         delay_seconds = FIRST_RETRY_SECONDS
@@ -217,6 +222,23 @@ class Hub:
         self._forget_link()
         self._listening = None
         self._ensure_listening()
+
+    # --- How many listen ------------------------------------------------------------------------------
+    async def _report_for_ever(self) -> None:
+        """Tells listeners.py; a hub that nobody listens to any more says so once, and then nothing."""
+        said: dict[str, int] = {}
+        while True:
+            counted = listeners.count_by_prefix({name: len(feed.listeners) for name, feed in self._feeds.items()})
+            if counted or said:
+                said = await self._report(counted)
+            await asyncio.sleep(listeners.REPORT_SECONDS)
+
+    async def _report(self, counted: dict[str, int]) -> dict[str, int]:
+        try:
+            await listeners.report_listeners(self._redis, self._id, counted)
+        except (RedisError, OSError) as error:
+            logger.debug("The hub could not say how many listen: %s", error)
+        return counted
 
     # --- What comes from Redis ------------------------------------------------------------------------
     def _handle(self, message: dict[str, Any]) -> None:

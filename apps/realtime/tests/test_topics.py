@@ -13,12 +13,16 @@ from redis import Redis
 
 from apps.realtime.topics import (
     BadTopicError,
+    Encoded,
+    Fence,
+    FencedError,
     check_subscription,
     check_topic,
     head_key,
     parse_message,
     publish,
     publish_after_commit,
+    publish_many,
     stream_key,
 )
 
@@ -150,3 +154,50 @@ def test_data_is_taken_as_it_was_when_published(topic: str, redis: Redis) -> Non
         publish_after_commit(topic, data)
         data["status"] = "succeeded"
     assert messages_of(redis, topic)[0]["data"] == {"status": "processing"}
+
+
+def test_many_messages_are_published_as_each_alone_would_be(topic: str, redis: Redis) -> None:
+    messages = [(f"{topic}:{n % 3}", {"n": n}) for n in range(200)]
+    assert publish_many(messages) == [n // 3 + 1 for n in range(200)]
+    for part in range(3):
+        kept = messages_of(redis, f"{topic}:{part}")
+        assert [message["data"]["n"] for message in kept] == list(range(part, 200, 3))
+
+
+def test_topic_keeps_as_many_messages_as_its_publisher_asks_for(topic: str, redis: Redis) -> None:
+    for _ in range(10):
+        publish_many([(topic, {"n": n}) for n in range(50)], history_messages=100)
+    kept = messages_of(redis, topic)
+    assert 100 <= len(kept) < 250  # streams are cut by whole nodes, of 100 messages at the most
+    assert kept[-1]["seq"] == 500
+
+
+def test_bad_topic_among_many_publishes_none_of_its_step(topic: str, redis: Redis) -> None:
+    with pytest.raises(BadTopicError):
+        publish_many([(topic, {}), ("two words", {})])
+    assert messages_of(redis, topic) == []
+
+
+def test_fence_that_is_not_what_it_must_be_lets_nothing_through(topic: str, redis: Redis) -> None:
+    fence = Fence(f"{topic}:lease", "mine", f"{topic}:stamp")
+    redis.set(fence.key, "another's")
+    with pytest.raises(FencedError):
+        publish_many([(topic, {})], fence=fence)
+    assert messages_of(redis, topic) == []
+    assert redis.hgetall(fence.stamp) == {}
+
+
+def test_fence_that_holds_is_stamped_with_the_time_of_the_publish(topic: str, redis: Redis) -> None:
+    fence = Fence(f"{topic}:lease", "mine", f"{topic}:stamp")
+    redis.set(fence.key, fence.value)
+    publish_many([(topic, {})], fence=fence)
+    second, _ = redis.time()
+    stamp = redis.hgetall(fence.stamp)
+    assert (stamp["by"], stamp["ended"]) == ("mine", "")
+    assert abs(int(stamp["at"]) / 1e6 - second) < 60
+
+
+def test_encoded_data_goes_out_as_it_is(topic: str, redis: Redis) -> None:
+    publish_many([(topic, Encoded('{"price":1.50}'))])
+    [(_, fields)] = redis.xrange(stream_key(topic))
+    assert fields["text"].endswith('"data":{"price":1.50}}')

@@ -82,7 +82,7 @@ def one_moment() -> Iterator[None]:
 
 def read_moment() -> Moment:
     limits = _limits()
-    heads = {head.portfolio_id: head for head in _heads()}
+    heads = read_heads()
     return Moment(
         now=RiskMonitor.objects.values_list(Now(), flat=True).get(),
         price_version=current_price_version(),
@@ -91,6 +91,11 @@ def read_moment() -> Moment:
         stale=_stale(),
         orders=_orders(limits),
     )
+
+
+def read_heads() -> dict[str, Head]:
+    """All open portfolios, in the order of their ids."""
+    return {head.portfolio_id: head for head in _heads()}
 
 
 def _heads() -> Iterator[Head]:

@@ -31,7 +31,7 @@ def test_our_procfile_has_the_names_of_the_contract(processes):
     assert [process.name for process in processes] == [
         *("postgres", "redis", "web"),
         *("risk-worker", "analytics-worker", "strategy-deployer", "maintenance-worker", "alert-sender"),
-        *("scheduler", "flower"),
+        *("scheduler", "market-feed", "analytics-engine", "flower"),
     ]
 
 
