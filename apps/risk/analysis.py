@@ -14,6 +14,7 @@ from apps.risk.methods import DEFAULTS, METHODS, Estimate, PricedBook, relevant
 from apps.risk.models import RiskMetric
 from apps.tasks.execution import Job, Outcome
 from apps.tasks.models import Task
+from nautilus.cache import cached_result
 
 KIND = "risk.analyze"
 COMPONENT_FIGURES = (
@@ -42,7 +43,8 @@ def run_analysis(job: Job) -> Outcome:
     inputs = exact_inputs(job.task.portfolio_id or "", job.task.inputs, matrix)
     inputs["volumes"] = known_volumes([symbol for symbol, _ in inputs["positions"]])
     job.progress(2, 3, inputs["method"])
-    result = compute(inputs, matrix)
+    # Who retries wants it computed anew.
+    result = (compute if job.task.retry_of_id else compute_once)(inputs, matrix)
     portfolio_id = inputs["portfolio_id"]
 
     def store() -> None:
@@ -66,6 +68,18 @@ def compute(inputs: dict[str, Any], matrix: PriceMatrix) -> dict[str, Any]:
         "currency": inputs["currency"],
         "snapshot_id": snapshot_id(KIND, inputs),
     }
+
+
+def _version(inputs: dict[str, Any], matrix: PriceMatrix) -> str:
+    return f"{inputs['ledger_version']}-{inputs['price_version']}"
+
+
+def _everything(inputs: dict[str, Any], matrix: PriceMatrix) -> Any:
+    return [inputs, matrix.origin]
+
+
+# Equal inputs have equal results, so they are computed once while the answer is kept; a replay computes.
+compute_once = cached_result(prefix="risk", name="analyze", version=_version, key=_everything)(compute)
 
 
 def _figures(book: PricedBook, estimate: Estimate, inputs: dict[str, Any]) -> dict[str, Any]:

@@ -1,11 +1,13 @@
 """`/analytics/risk`: analyses, backtests, stress and stored figures."""
 
+import json
 from typing import Any
 
-from django.db.models import QuerySet
+from django.db.models import Count, Max, QuerySet
 from django_filters import rest_framework as filters
 from drf_spectacular.utils import extend_schema
 from rest_framework.mixins import ListModelMixin
+from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -30,6 +32,7 @@ from apps.tasks.api import AcceptedSerializer, accepted
 from nautilus.api.access import RiskManager, Trader, Viewer
 from nautilus.api.pages import PAGE_PARAMETERS, refuse_unknown_parameters
 from nautilus.api.views import ApiView
+from nautilus.cache import cached_result
 
 
 class AnalyzeView(ApiView):
@@ -125,5 +128,25 @@ class MetricsView(ListModelMixin, ApiView):
         return RiskMetric.objects.filter(portfolio=portfolio)
 
     def get(self, request: Request, portfolio_id: str) -> Response:
-        """Stored figures of a portfolio, newest first; `start` and `end` bound `as_of`."""
-        return self.list(request)
+        """Stored figures of a portfolio, newest first; `start` and `end` bound `as_of`.
+
+        Equal requests are answered from the cache until another figure is stored: `X-Cache` says how.
+        """
+        get_visible_portfolio(request.user, portfolio_id)  # before the cache is asked, which knows no users
+        page = metrics_page.ask(self, request)
+        return Response(page.value, headers=page.headers)
+
+
+def _version_of_metrics(view: MetricsView, request: Request) -> str:
+    """Changes with every row that is stored; by the count as well, because ids are not committed in their order."""
+    stored = RiskMetric.objects.filter(portfolio=view.kwargs["portfolio_id"]).aggregate(Count("pk"), Max("pk"))
+    return f"{stored['pk__count']}-{stored['pk__max'] or 0}"
+
+
+def _address(view: MetricsView, request: Request) -> str:
+    return request.build_absolute_uri()  # as in the links to other pages
+
+
+@cached_result(prefix="risk", name="metrics", version=_version_of_metrics, key=_address)
+def metrics_page(view: MetricsView, request: Request) -> Any:
+    return json.loads(JSONRenderer().render(view.list(request).data))
