@@ -6,6 +6,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from django.conf import settings
 from django.db import connection, transaction
 from django.utils import timezone
 
@@ -18,6 +19,7 @@ from apps.portfolios.tables import check_beginning
 from apps.tasks.execution import Job, Outcome
 from apps.tasks.models import Task
 from apps.tasks.submission import submit_task
+from nautilus.postgresql.limits import allowed_seconds
 
 KIND = "market_data.import"
 UPLOADS_KEPT_FOR = timedelta(days=7)
@@ -79,7 +81,8 @@ def import_prices(content: bytes, source: str) -> PriceImport:
 
 def write_prices(prices: PriceTable, source: str) -> PriceImport:
     """One transaction: what is new or differs becomes the next price version; nothing new makes none."""
-    with transaction.atomic(), connection.cursor() as cursor:
+    # Millions of prices take statements of a minute and more, and who comes second waits for all of the first.
+    with transaction.atomic(), allowed_seconds(settings.TASK_TIME_LIMIT_SECONDS), connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_IMPORT_LOCK])
         cursor.execute((_SQL / "stage_prices.sql").read_text())
         copy_table("price_staging", prices.data)

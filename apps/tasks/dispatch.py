@@ -4,7 +4,8 @@ import logging
 from datetime import datetime, timedelta
 
 from django.conf import settings
-from django.db.models import Exists, F, OuterRef, Q
+from django.db import transaction
+from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from django.utils import timezone
 from redis.exceptions import RedisError
 
@@ -63,12 +64,22 @@ def _is_due(task: Task, now: datetime) -> bool:
 
 def _send_again(task: Task) -> bool:
     # Two sweeps at once: the compare-and-set lets one of them send.
-    mine = Task.objects.filter(pk=task.pk, status=Task.Status.PROCESSING, dispatches=task.dispatches).update(
-        dispatches=F("dispatches") + 1, dispatched_at=timezone.now()
-    )
+    with transaction.atomic():
+        mine = _unlocked(task).filter(dispatches=task.dispatches).first() and Task.objects.filter(pk=task.pk).update(
+            dispatches=F("dispatches") + 1, dispatched_at=timezone.now()
+        )
     if mine:
         logger.info("task %s (%s) had no worker and no message: sent again", task.id, task.kind)
     return bool(mine) and send(task)
+
+
+def _unlocked(task: Task) -> QuerySet[Task]:
+    """The open row, locked, unless somebody else holds it.
+
+    A worker that stores much holds its row past its lease: waiting for it would stop the sweep of all others.
+    """
+    open_rows = Task.objects.filter(pk=task.pk, status=Task.Status.PROCESSING)
+    return open_rows.select_for_update(skip_locked=True, no_key=True).only("pk")
 
 
 def _give_up(task: Task) -> bool:
@@ -76,4 +87,6 @@ def _give_up(task: Task) -> bool:
         f"The worker died {task.attempts} times while it had this task.",
         "See the worker's log for memory or crashes; retry the task when that is mended.",
     )
-    return end_task(task.pk, Task.Status.FAILED, attempt=task.attempts, error=error.as_dict())
+    with transaction.atomic():
+        free = _unlocked(task).first() is not None
+        return free and end_task(task.pk, Task.Status.FAILED, attempt=task.attempts, error=error.as_dict())

@@ -32,3 +32,5 @@ class InternalError(DomainError):
 
 class JobStoppedError(Exception):
     """The attempt has lost its task: it was cancelled, or another attempt has taken it over."""
+
+    stops_one_caller = True  # others that wait for the same result (nautilus.cache) go on

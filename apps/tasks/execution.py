@@ -25,7 +25,7 @@ from apps.tasks.leases import Lease
 from apps.tasks.models import Task
 from apps.tasks.parts import Divided, divide, parts_of
 from apps.tasks.progress import write_progress
-from nautilus.api.errors import DomainError
+from nautilus.api.errors import DomainError, ended_by_limit
 
 logger = logging.getLogger(__name__)
 
@@ -114,13 +114,19 @@ def execute(job: Job, function: Callable[[Job], Outcome | Divided]) -> None:
     except JobStoppedError:
         logger.info("task %s: attempt %d was stopped, the task was cancelled or taken over", job.task.pk, job.attempt)
         _drop_connection()
-    except (OperationalError, InterfaceError, RedisError):
-        # The store went away under the job. The lease runs out and the sweep sends the task again.
-        logger.warning("task %s: attempt %d lost a store", job.task.pk, job.attempt, exc_info=True)
     except Exception as error:
+        if _is_lost_store(error):
+            # The lease runs out and the sweep sends the task again.
+            logger.warning("task %s: attempt %d lost a store", job.task.pk, job.attempt, exc_info=True)
+            return
         if isinstance(error, SoftTimeLimitExceeded):
             _drop_connection()
         _fail(job, as_domain_error(error, job))
+
+
+def _is_lost_store(error: Exception) -> bool:
+    """Whether a store went away under the job; a query that took too long would take so the next time as well."""
+    return isinstance(error, (OperationalError, InterfaceError, RedisError)) and ended_by_limit(error) is None
 
 
 def _drop_connection() -> None:
@@ -148,6 +154,9 @@ def as_domain_error(error: Exception, job: Job) -> DomainError:
     if isinstance(error, SoftTimeLimitExceeded):
         limit = settings.TASK_TIME_LIMIT_SECONDS
         return TimeLimitError(f"The task ran longer than {limit} s.", "Ask for less at once, or raise the limit.")
+    if (ended := ended_by_limit(error)) is not None:
+        logger.warning("task %s (%s): %s", job.task.pk, job.task.kind, ended.detail, exc_info=error)
+        return ended
     logger.error("task %s (%s) failed", job.task.pk, job.task.kind, exc_info=error)
     return InternalError(
         f"{type(error).__name__} while computing; this is a fault of the platform.",
@@ -158,4 +167,10 @@ def as_domain_error(error: Exception, job: Job) -> DomainError:
 def _fail(job: Job, error: DomainError) -> None:
     # PostgreSQL takes no NUL, and an error may name a value that holds one: the task must end all the same.
     error_dict = json.loads(json.dumps(error.as_dict()).replace("\\u0000", "\\ufffd"))
-    end_task(job.task.pk, Task.Status.FAILED, attempt=job.attempt, error=error_dict)
+    if not connection.in_atomic_block:
+        connection.close_if_unusable_or_obsolete()  # a session that PostgreSQL has ended takes no other query
+    try:
+        end_task(job.task.pk, Task.Status.FAILED, attempt=job.attempt, error=error_dict)
+    except (OperationalError, InterfaceError):
+        # As where a store is lost: the row says for a while that it is processed, then the sweep sees to it.
+        logger.warning("task %s: attempt %d could not be ended", job.task.pk, job.attempt, exc_info=True)

@@ -1,8 +1,10 @@
 """Errors with a code, a detail and a remedy, in one shape for clients, tasks and the admin (contract section 1)."""
 
-from collections.abc import Sequence
+import sys
+from collections.abc import Callable, Sequence
 from typing import Any
 
+from django.conf import settings
 from django.core.exceptions import PermissionDenied, RequestDataTooBig, SuspiciousOperation
 from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, JsonResponse
@@ -75,6 +77,92 @@ class UnavailableError(DomainError):
     status = 503
 
 
+class QueryTimeoutError(UnavailableError):
+    code = "query_timeout"
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(
+            f"A query took longer than {seconds:g} s and was ended.",
+            "Ask for less at once; if it comes again, the operator finds the query in PostgreSQL's log.",
+        )
+
+
+class QueryCancelledError(UnavailableError):
+    code = "query_cancelled"
+
+    def __init__(self) -> None:
+        super().__init__("A query was cancelled in the database.", "Ask its operator why, and try again.")
+
+
+class LockTimeoutError(UnavailableError):
+    code = "lock_timeout"
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(
+            f"What this needs was held by another transaction for longer than {seconds:g} s; nothing was changed.",
+            "Try again; if it stays so, the operator finds who holds it in pg_locks (docs/database.md).",
+        )
+
+
+class TransactionTimeoutError(UnavailableError):
+    """Something was computed in an open transaction that did nothing for too long: a fault of ours."""
+
+    code = "transaction_timeout"
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(
+            f"A transaction did nothing for longer than {seconds:g} s and was ended; nothing was changed.",
+            "Try again; if it comes again, ask for less at once.",
+        )
+
+
+class TransactionConflictError(UnavailableError):
+    code = "transaction_conflict"
+
+    def __init__(self) -> None:
+        super().__init__("Two transactions were in each other's way, and this one was ended.", "Try again.")
+
+
+_LIMITS: dict[str, Callable[[str], DomainError]] = {
+    # A cancelled query and one that took too long have the same state: PostgreSQL tells them apart by its words alone.
+    "57014": lambda said: QueryCancelledError() if "user request" in said else QueryTimeoutError(_statement_seconds()),
+    "55P03": lambda said: LockTimeoutError(settings.LOCK_TIMEOUT_SECONDS),
+    "25P03": lambda said: TransactionTimeoutError(settings.IDLE_IN_TRANSACTION_SECONDS),
+}
+_CONFLICTS = {"40001", "40P01"}  # of serialization, and a deadlock
+
+
+def _statement_seconds() -> float:
+    return settings.STATEMENT_TIMEOUT_SECONDS
+
+
+def ended_by_limit(error: BaseException) -> DomainError | None:
+    """What is to be said of an error by which PostgreSQL ended what took too long; None for any other.
+
+    Takes Django's errors and psycopg's own, as they come out of COPY.
+    """
+    state, said = _state_of(error)
+    return _LIMITS[state](said) if state in _LIMITS else None
+
+
+def _state_of(error: BaseException) -> tuple[str, str]:
+    """The five characters by which PostgreSQL says what happened, and its words; empty where it said nothing."""
+    for each in (error, error.__cause__):
+        if state := getattr(each, "sqlstate", None):
+            return state, str(each)
+    return "", ""
+
+
+def _database_error(error: Exception) -> DomainError | None:
+    if (limit := ended_by_limit(error)) is not None:
+        return limit
+    if _state_of(error)[0] in _CONFLICTS:
+        return TransactionConflictError()
+    if isinstance(error, (OperationalError, InterfaceError)):
+        return UnavailableError("The database cannot be reached.", "Try again in some seconds.")
+    return None
+
+
 def _as_api_exception(error: DomainError) -> exceptions.APIException:
     if error.status == 400:
         return exceptions.ValidationError(_validation_detail(error))
@@ -97,8 +185,8 @@ class Handler(ExceptionHandler):
             return _as_api_exception(exc)
         if isinstance(exc, RedisError):
             return _as_api_exception(UnavailableError("Redis cannot be reached.", "Try again in some seconds."))
-        if isinstance(exc, (OperationalError, InterfaceError)):
-            return _as_api_exception(UnavailableError("The database cannot be reached.", "Try again in some seconds."))
+        if (told := _database_error(exc)) is not None:
+            return _as_api_exception(told)
         if isinstance(exc, RequestDataTooBig):
             return _as_api_exception(BodyTooLargeError("The body is larger than is taken.", "Send less at once."))
         if isinstance(exc, SuspiciousOperation):
@@ -124,4 +212,9 @@ def bad_request(request: HttpRequest, exception: Exception) -> JsonResponse:
 
 
 def server_error(request: HttpRequest) -> JsonResponse:
+    """Django calls it while it handles the error, outside of the API: in the admin, in plain views."""
+    error = sys.exc_info()[1]
+    told = _database_error(error) if isinstance(error, Exception) else None
+    if told is not None:
+        return _json_error(told.status, told.code, told.sentence)
     return _json_error(500, "error", "Server Error (500)")
