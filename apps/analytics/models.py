@@ -27,3 +27,39 @@ class AnalyticsMetric(models.Model):
 
     def __str__(self) -> str:
         return f"{self.portfolio_id} {self.start_date} to {self.end_date}"
+
+
+class Report(models.Model):
+    """One tear sheet as a file: a performance in one format, made by a task and kept until it is made anew.
+
+    It goes with its performance; of each portfolio those of the latest performances are kept (reports/keep.py).
+    """
+
+    class Format(models.TextChoices):
+        HTML = "html", "HTML"
+        PDF = "pdf", "PDF"
+        CSV = "csv", "CSV"
+        JSON = "json", "JSON"
+
+    portfolio = models.ForeignKey(Portfolio, on_delete=models.PROTECT, related_name="reports")
+    metric = models.ForeignKey(AnalyticsMetric, on_delete=models.CASCADE, related_name="reports")
+    task = models.ForeignKey(Task, null=True, on_delete=models.SET_NULL, related_name="+")
+    format = models.CharField(max_length=4, choices=Format)
+    content = models.BinaryField()
+    sha256 = models.CharField(max_length=64, help_text="Of the content, 64 hex digits; the file's ETag")
+    size_bytes = models.PositiveIntegerField()
+    created_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        db_table = "analytics_reports"
+        ordering = ["-created_at", "format"]
+        constraints = [models.UniqueConstraint(fields=["metric", "format"], name="report_one_file_a_format")]
+
+    def __str__(self) -> str:
+        return self.file_name
+
+    @property
+    def file_name(self) -> str:
+        """Letters, digits and `_.-` alone, as portfolio ids are."""
+        period = f"{self.metric.start_date}-{self.metric.end_date}"
+        return f"{self.portfolio_id}-{period}-tear-sheet.{self.format}"

@@ -34,6 +34,7 @@ SECTIONS = {
         ("Tasks", "task_alt", "tasks.task"),
         ("Risk figures", "warning", "risk.riskmetric"),
         ("Performance", "monitoring", "analytics.analyticsmetric"),
+        ("Tear sheets", "description", "analytics.report"),
         ("Snapshots", "photo_camera", "portfolios.snapshot"),
     ),
     "Access": (
