@@ -5,15 +5,28 @@ from typing import Any
 
 from rich.console import Console
 
-from benchmarks import all_portfolios, monitor, one_portfolio, pretrade, simulated_paths, submit_to_push
+from benchmarks import (
+    all_portfolios,
+    monitor,
+    one_portfolio,
+    performance_measures,
+    pretrade,
+    rolling_and_bootstrap,
+    simulated_paths,
+    streaming,
+    submit_to_push,
+)
 from benchmarks.measuring import keep
 
 BENCHMARKS: dict[str, Any] = {
     "all_portfolios": all_portfolios,
     "monitor": monitor,
     "one_portfolio": one_portfolio,
+    "performance_measures": performance_measures,
     "pretrade": pretrade,
+    "rolling_and_bootstrap": rolling_and_bootstrap,
     "simulated_paths": simulated_paths,
+    "streaming": streaming,
     "submit_to_push": submit_to_push,
 }
 

@@ -17,7 +17,7 @@ from typing import Any
 RESULTS = Path(__file__).parent / "results"
 PACKAGES = (
     *("arch", "celery", "channels", "django", "djangorestframework", "numpy", "psycopg", "redis", "riskfolio-lib"),
-    *("scipy", "uvicorn"),
+    *("scipy", "uvicorn", "empyrical-reloaded", "quantstats"),
 )
 
 

@@ -5,7 +5,3 @@ from nautilus.api.errors import DomainError
 
 class PeriodError(DomainError):
     code = "period_out_of_range"
-
-
-class BenchmarkError(DomainError):
-    code = "benchmark_without_prices"

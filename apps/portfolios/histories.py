@@ -61,6 +61,16 @@ def portfolio_history(portfolio: Portfolio, ledger_version: int, matrix: PriceMa
     return _history(dates, valued, time_weighted_returns(valued.values, valued.net_flows))
 
 
+def solvent_history(portfolio: Portfolio, ledger_version: int, matrix: PriceMatrix, benchmark: str | None) -> History:
+    """As portfolio_history, but a book that loses everything has one, too: it ends on the first day of no value.
+
+    A first day of no value is all of it, and there are no returns. Raises MissingPriceError, NoTradingDayError.
+    """
+    dates, valued = _valued(portfolio, ledger_version, matrix, benchmark)
+    returns = _returns_while_solvent(valued)
+    return _history(dates[: len(returns) + 1], _days_of(valued, slice(len(returns) + 1)), returns)
+
+
 def _history(dates: DateArray, valued: ValueHistory, returns: FloatArray) -> History:
     return History(
         dates,
@@ -146,8 +156,12 @@ def _from_first_value(dates: DateArray, valued: ValueHistory) -> tuple[DateArray
     """Without the days before the first money came in: nothing was there to earn a return."""
     something = np.flatnonzero(valued.values != 0)
     first = int(something[0]) if len(something) else 0
+    return dates[first:], _days_of(valued, slice(first, None))
+
+
+def _days_of(valued: ValueHistory, days: slice) -> ValueHistory:
     names = ("values", "cash", "net_flows", "gross_exposure", "net_exposure", "positions_count", "quantities")
-    return dates[first:], ValueHistory(**{name: getattr(valued, name)[first:] for name in names})
+    return ValueHistory(**{name: getattr(valued, name)[days] for name in names})
 
 
 def store_history(portfolio: Portfolio, matrix: PriceMatrix | None = None) -> bool:

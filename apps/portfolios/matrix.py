@@ -35,7 +35,8 @@ class PriceMatrix:
 
     `dates` (days,) datetime64[D], every day on which any symbol has a price; `symbols` sorted; `prices` (days, symbols)
     in each instrument's currency, NaN where there is none; `returns` (days - 1, symbols) simple close to close, in
-    Fortran order, row t ending on dates[t + 1], NaN where either close is missing.
+    Fortran order, row t ending on dates[t + 1], NaN where either close is missing. `origin` tells this version from one
+    of the same number in another database.
     """
 
     version: int
@@ -43,6 +44,7 @@ class PriceMatrix:
     symbols: tuple[str, ...]
     prices: FloatArray
     returns: FloatArray
+    origin: str = ""
 
     def column(self, symbol: str) -> FloatArray:
         """The symbol's closes, (days,). Raises MissingPriceError for one that has never had a price."""
@@ -128,7 +130,7 @@ def _matrix_of(row: PriceVersion) -> PriceMatrix:
 
 def _mapped(version: int, origin: str) -> PriceMatrix:
     arrays = matrix_files.map_or_build(version, origin, lambda: _build(version))
-    return PriceMatrix(version, arrays.dates, arrays.symbols, arrays.prices, arrays.returns)
+    return PriceMatrix(version, arrays.dates, arrays.symbols, arrays.prices, arrays.returns, origin)
 
 
 def _build(version: int) -> matrix_files.Arrays:

@@ -17,6 +17,7 @@ from django.core.exceptions import ImproperlyConfigured
 from environs import Env, validate
 
 from nautilus.navigation import admin_site
+from nautilus.postgresql.sessions import session_options
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -85,6 +86,12 @@ LIMIT_HYSTERESIS = env.float("NAUTILUS_LIMIT_HYSTERESIS", 0.02, validate=validat
 MAX_PRICE_AGE_SECONDS = env.int("NAUTILUS_MAX_PRICE_AGE_SECONDS", 345_600, validate=validate.Range(min=0))
 # An order's price may be this far from the latest close, as a fraction of it; 0: as far as it likes.
 MAX_PRICE_DISTANCE = env.float("NAUTILUS_MAX_PRICE_DISTANCE", 0.5, validate=validate.Range(min=0, max=100))
+# Live prices whose newest quote is older than this are stale; a feed that comes 15 minutes late needs 900 and more.
+FEED_STALE_SECONDS = env.float("NAUTILUS_FEED_STALE_SECONDS", 5.0, validate=validate.Range(min=0.1, max=86_400))
+# Live figures of touched books are published this often; of each of their topics so many messages are kept: 2,400 are
+# 10 minutes of 4 a second, and 3.4 MB of Redis a portfolio (docs/streaming.md).
+STREAM_INTERVAL_MS = env.int("NAUTILUS_STREAM_INTERVAL_MS", 250, validate=validate.Range(min=20, max=60_000))
+STREAM_HISTORY_MESSAGES = env.int("NAUTILUS_STREAM_HISTORY_MESSAGES", 2_400, validate=validate.Range(min=1, max=10_000))
 RESERVATION_SECONDS = env.int("NAUTILUS_RESERVATION_SECONDS", 30, validate=validate.Range(min=1, max=86_400))
 # The same order again within this counts as sent by mistake; 0: never.
 DUPLICATE_ORDER_SECONDS = env.float("NAUTILUS_DUPLICATE_ORDER_SECONDS", 1.0, validate=validate.Range(min=0, max=3600))
@@ -98,6 +105,21 @@ ALERT_OPEN_HOSTS: list[str] = env.list("NAUTILUS_ALERT_OPEN_HOSTS", [])
 ALERT_TIMEOUT_SECONDS = env.float("NAUTILUS_ALERT_TIMEOUT_SECONDS", 5.0, validate=validate.Range(min=0.1, max=60))
 ALERT_MAX_ATTEMPTS = env.int("NAUTILUS_ALERT_MAX_ATTEMPTS", 120, validate=validate.Range(min=1, max=10_000))
 ALERT_REPEAT_MINUTES = env.int("NAUTILUS_ALERT_REPEAT_MINUTES", 60, validate=validate.Range(min=0))  # 0: never
+# Answers that are kept in Redis: docs/cache.md. One larger than the first is computed each time; of all together there
+# are no more bytes than the second, because the queues live in the same Redis.
+CACHE_MAX_ENTRY_BYTES = env.int("NAUTILUS_CACHE_MAX_ENTRY_BYTES", 8 * 2**20, validate=validate.Range(min=1024))
+CACHE_MAX_BYTES = env.int("NAUTILUS_CACHE_MAX_BYTES", 256 * 2**20, validate=validate.Range(min=0))
+# By how much longer answers live in the aggressive mode; one that has died while it computed is followed after this.
+CACHE_AGGRESSIVE_FACTOR = env.int("NAUTILUS_CACHE_AGGRESSIVE_FACTOR", 12, validate=validate.Range(min=2, max=288))
+CACHE_LOCK_SECONDS = env.float("NAUTILUS_CACHE_LOCK_SECONDS", 10.0, validate=validate.Range(min=0.5, max=300))
+# What a database session may take before PostgreSQL ends it: docs/database.md. 0 sends no limit, so that the server's
+# own stands. A statement; a wait for somebody's lock; a transaction that does nothing; a session that does nothing.
+STATEMENT_TIMEOUT_SECONDS = env.float("NAUTILUS_STATEMENT_TIMEOUT_SECONDS", 30.0, validate=validate.Range(0, 3600))
+LOCK_TIMEOUT_SECONDS = env.float("NAUTILUS_LOCK_TIMEOUT_SECONDS", 10.0, validate=validate.Range(0, 3600))
+IDLE_IN_TRANSACTION_SECONDS = env.float("NAUTILUS_IDLE_IN_TRANSACTION_SECONDS", 60.0, validate=validate.Range(0, 3600))
+IDLE_SESSION_SECONDS = env.float("NAUTILUS_IDLE_SESSION_SECONDS", 3600.0, validate=validate.Range(0, 86_400))
+# Tear sheets: of each portfolio's latest so many performances that have one; a megabyte each, or more.
+REPORTS_KEPT = env.int("NAUTILUS_REPORTS_KEPT", 10, validate=validate.Range(min=1, max=10_000))
 HTTP_THREADS = env.int("NAUTILUS_HTTP_THREADS", 8, validate=validate.Range(min=1, max=200))
 REDIS_TIMEOUT_SECONDS = env.float("NAUTILUS_REDIS_TIMEOUT_SECONDS", 2.0, validate=validate.Range(min=0.1))
 LOG_LEVEL = env.str("NAUTILUS_LOG_LEVEL", "INFO", validate=validate.OneOf(["DEBUG", "INFO", "WARNING", "ERROR"]))
@@ -179,6 +201,15 @@ DATABASES: dict[str, Any] = {
     )
 }
 DATABASES["default"].setdefault("OPTIONS", {}).setdefault("connect_timeout", 5)
+DATABASES["default"]["OPTIONS"]["options"] = session_options(
+    {
+        "statement_timeout": STATEMENT_TIMEOUT_SECONDS,
+        "lock_timeout": LOCK_TIMEOUT_SECONDS,
+        "idle_in_transaction_session_timeout": IDLE_IN_TRANSACTION_SECONDS,
+        "idle_session_timeout": IDLE_SESSION_SECONDS,
+    },
+    DATABASES["default"]["OPTIONS"].get("options", ""),
+)
 
 CACHES = {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL}}
 
@@ -295,6 +326,7 @@ CELERY_TASK_DEFAULT_QUEUE = "maintenance_queue"
 CELERY_TASK_ROUTES = {
     "risk.*": {"queue": "risk_queue"},
     "calculate_portfolio_performance": {"queue": "analytics_queue"},
+    "analytics.*": {"queue": "analytics_queue"},
     "market_data.*": {"queue": "analytics_queue"},
     "snapshots.*": {"queue": "analytics_queue"},
     "strategy.*": {"queue": "strategy_queue"},

@@ -1,8 +1,6 @@
 """Measures of one series of daily returns."""
 
 import math
-from functools import cache
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -12,25 +10,16 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from apps.analytics.kernels.performance import (
+    NAMES,
     START,
     Drawdown,
-    alpha,
-    annual_return,
-    beta,
-    calmar,
     drawdown_table,
-    max_drawdown,
     measure,
     monthly_returns,
-    sharpe,
-    sortino,
-    total_return,
 )
-from apps.portfolios.kernels.valuation import simple_returns, time_weighted_returns, value_history
+from apps.analytics.tests.series import SAMPLES, sample_series
 
-SAMPLE_DATA = Path(__file__).parents[3] / "sample_data"
-SAMPLES = ["PORTFOLIO_001", "PORTFOLIO_002", "PORTFOLIO_003"]
-NAMES = [
+CONTRACT = [
     *("total_return", "annual_return", "annual_volatility", "sharpe", "sortino", "calmar", "max_drawdown"),
     *("best_day", "worst_day", "var_95", "cvar_95", "alpha", "beta"),
 ]
@@ -40,38 +29,16 @@ ordinary = arrays(np.float64, st.integers(1, 60), elements=st.integers(-99, 120)
 any_numbers = arrays(np.float64, st.integers(1, 12), elements=st.floats(allow_nan=False, allow_infinity=False))
 
 
-@cache
-def sample_series(portfolio_id: str) -> tuple[pd.DatetimeIndex, np.ndarray, np.ndarray]:
-    """Dates, returns of the book and of SP500, from the day after its inception to 2022-12-28."""
-    prices = pd.read_csv(SAMPLE_DATA / "daily_prices.csv.gz", index_col="date")
-    trades = pd.read_csv(SAMPLE_DATA / "trades.csv").query("portfolio_id == @portfolio_id")
-    book = pd.read_csv(SAMPLE_DATA / "portfolios.csv", index_col="portfolio_id").loc[portfolio_id]
-    prices = prices.loc[book["inception_date"] :]
-    closes = prices.to_numpy(float)
-    history = value_history(
-        closes,
-        prices.index.get_indexer(trades["traded_at"].str[:10]),
-        prices.columns.get_indexer(trades["symbol"]),
-        trades["quantity"].to_numpy(float),
-        trades["price"].to_numpy(float),
-        float(book["initial_cash"]),
-    )
-    dates = pd.DatetimeIndex(prices.index[1:])
-    market = simple_returns(closes)[:, prices.columns.get_loc("SP500")]
-    return dates, time_weighted_returns(history.values, history.net_flows), market
-
-
-def random_series(seed: int) -> tuple[pd.DatetimeIndex, np.ndarray, np.ndarray]:
-    random = np.random.default_rng(seed)
-    market = random.normal(0.0004, 0.01, 400)
-    return pd.bdate_range("2020-01-01", periods=400), 0.7 * market + random.standard_t(4, 400) * 0.006, market
+def metric(name: str, returns, benchmark=None, rate: float = 0.0) -> float | None:
+    return measure(np.asarray(returns, float), benchmark, rate).metrics[name]
 
 
 # --- the whole
 
 
-def test_names_are_those_of_the_contract():
-    assert list(measure(np.array([0.01, -0.02])).metrics) == NAMES
+def test_names_begin_with_those_of_the_contract():
+    assert list(measure(np.array([0.01, -0.02])).metrics)[:13] == CONTRACT
+    assert list(NAMES[:13]) == CONTRACT
 
 
 @pytest.mark.parametrize(
@@ -86,8 +53,8 @@ def test_total_return_of_the_sample_portfolios_leads_to_their_worked_value(portf
 
 def test_measures_of_the_market_against_itself_are_beta_one_and_alpha_none_at_all():
     market = sample_series("PORTFOLIO_001")[2]
-    assert beta(market, market) == pytest.approx(1, abs=1e-12)
-    assert alpha(market, market, 0.02) == pytest.approx(0, abs=1e-12)
+    assert metric("beta", market, market) == pytest.approx(1, abs=1e-12)
+    assert metric("alpha", market, market, 0.02) == pytest.approx(0, abs=1e-12)
 
 
 def test_measures_of_a_hand_worked_series():
@@ -102,48 +69,6 @@ def test_measures_of_a_hand_worked_series():
     assert (metrics["beta"], metrics["alpha"]) == (pytest.approx(5), pytest.approx(0, abs=1e-12))
 
 
-# --- the peer: empyrical. Its value_at_risk interpolates between two scenarios (numpy.percentile) and its
-# conditional_value_at_risk averages the int((n - 1) x 5 %) + 1 worst in full; ours are section 5's, so not compared.
-
-
-@pytest.fixture(scope="module")
-def empyrical():
-    return pytest.importorskip("empyrical")
-
-
-@pytest.mark.parametrize("source", [*SAMPLES, 1, 2, 3])
-@pytest.mark.parametrize("rate", [0.0, 0.03])
-def test_measures_agree_with_empyrical(empyrical, source, rate):
-    dates, returns, market = sample_series(source) if isinstance(source, str) else random_series(source)
-    book, benchmark = pd.Series(returns, dates), pd.Series(market, dates)
-    daily = (1 + rate) ** (1 / 252) - 1  # empyrical takes the daily rate
-    ours = measure(returns, market, rate).metrics
-    theirs = {
-        "total_return": empyrical.cum_returns_final(book),
-        "annual_return": empyrical.annual_return(book),
-        "annual_volatility": empyrical.annual_volatility(book),
-        "sharpe": empyrical.sharpe_ratio(book, risk_free=daily),
-        "sortino": empyrical.sortino_ratio(book, required_return=daily),
-        "calmar": empyrical.calmar_ratio(book),
-        "max_drawdown": empyrical.max_drawdown(book),
-        "alpha": empyrical.alpha(book, benchmark, risk_free=daily),
-        "beta": empyrical.beta(book, benchmark, risk_free=daily),
-    }
-    assert {name: ours[name] for name in theirs} == pytest.approx(theirs, abs=1e-9)
-
-
-def test_empyricals_var_differs_because_it_interpolates(empyrical):
-    returns = np.arange(-50.0, 50.0) / 100
-    assert measure(returns).metrics["var_95"] == 0.46  # the 5th worst of 100
-    assert empyrical.value_at_risk(returns, 0.05) == pytest.approx(-0.4505)  # 95 % of the way from 5th to 6th worst
-
-
-def test_empyricals_cvar_differs_because_it_counts_whole_scenarios(empyrical):
-    returns = np.arange(-50.0, 0.0) / 100
-    assert measure(returns).metrics["cvar_95"] == pytest.approx(0.492)  # (50 + 49 + 0.5 x 48) / 2.5
-    assert empyrical.conditional_value_at_risk(returns, 0.05) == pytest.approx(-0.49)  # (50 + 49 + 48) / 3
-
-
 # --- series that do not have every measure
 
 
@@ -153,8 +78,8 @@ def reasons(returns, benchmark=None, rate=0.0) -> dict[str, str]:
 
 def test_one_return_has_no_deviation_and_says_so():
     found = reasons([-0.1], [0.2])
-    assert found.keys() == {"annual_volatility", "sharpe", "alpha", "beta"}
-    assert all("one return only" in text for text in found.values())
+    assert found.keys() > {"annual_volatility", "sharpe", "alpha", "beta"}
+    assert all("one return only" in found[name] for name in ("annual_volatility", "sharpe", "alpha", "beta"))
 
 
 def test_equal_returns_have_no_sharpe_and_say_so():
@@ -165,23 +90,26 @@ def test_growth_at_a_constant_rate_has_no_sharpe_in_spite_of_rounding():
     values = 100 * 1.0003 ** np.arange(50)
     returns = values[1:] / values[:-1] - 1
     assert np.ptp(returns) > 0
-    assert sharpe(returns) is None
+    assert metric("sharpe", returns) is None
 
 
 def test_returns_of_the_risk_free_rate_have_no_ratios():
     daily = 1.05 ** (1 / 252) - 1
     values = 100 * (1 + daily) ** np.arange(50)
     returns = values[1:] / values[:-1] - 1
-    assert (sharpe(returns, 0.05), sortino(returns, 0.05)) == (None, None)
+    metrics = measure(returns, risk_free_rate=0.05).metrics
+    assert (metrics["sharpe"], metrics["sortino"], metrics["omega"]) == (None, None, None)
 
 
 def test_book_without_benchmark_says_so():
-    assert reasons([0.1, -0.1]) == {"alpha": "no benchmark", "beta": "no benchmark"}
+    found = reasons([0.1, -0.1])
+    assert found["alpha"] == found["beta"] == found["information_ratio"] == "no benchmark"
 
 
 def test_benchmark_that_does_not_vary_says_so():
     text = "the benchmark does not vary"
-    assert reasons([0.1, -0.1], [0.01, 0.01]) == {"alpha": text, "beta": text}
+    found = reasons([0.1, -0.1], [0.01, 0.01])
+    assert found["alpha"] == found["beta"] == found["correlation"] == text
 
 
 def test_series_that_only_rises_has_no_sortino_and_no_calmar():
@@ -217,9 +145,7 @@ def test_no_series_of_numbers_gives_nan_or_an_exception(returns, against_itself)
     [
         ([], None, 0.0, "at least one day"),
         ([[0.1]], None, 0.0, r"shape \(1, 1\)"),
-        ([0.1, math.nan], None, 0.0, r"returns\[1\] is nan"),
-        ([0.1, 0.2], [0.1], 0.0, "benchmark has 1 days; expected the 2"),
-        ([0.1, 0.2], [0.1, math.inf], 0.0, r"benchmark\[1\] is inf"),
+        ([0.1, 0.2], [[0.1, 0.2]], 0.0, r"benchmark has shape \(1, 2\)"),
         ([0.1, 0.2], None, -1.0, "risk_free_rate is -1.0"),
     ],
 )
@@ -257,7 +183,7 @@ def test_drawdowns_come_deepest_first_and_only_as_many_as_asked():
 
 def test_series_that_only_rises_has_no_drawdown():
     assert drawdown_table(np.array([0.1, 0.0, 0.2])) == []
-    assert math.copysign(1, max_drawdown(np.array([0.1]))) == 1
+    assert math.copysign(1, metric("max_drawdown", [0.1])) == 1
 
 
 def test_no_drawdowns_cannot_be_asked_for():
@@ -275,7 +201,7 @@ def test_worst_drawdown_of_the_sample_portfolio_is_the_spring_of_2020():
 @given(ordinary)
 def test_deepest_of_the_table_is_the_maximum(returns):
     falls = drawdown_table(returns, 1)
-    assert max_drawdown(returns) == (falls[0].depth if falls else 0.0)
+    assert metric("max_drawdown", returns) == (falls[0].depth if falls else 0.0)
 
 
 @quick
@@ -285,15 +211,16 @@ def test_drawdowns_agree_with_their_plain_twin(returns):
 
 
 def plain_drawdowns(returns) -> list[Drawdown]:
-    """Walks day by day, with the peak and the lowest day since."""
+    """Walks day by day, with the peak and the lowest day since; what rounding can have taken off is no fall."""
+    rounding = len(returns) * np.finfo(float).eps
     level = top = lowest = 1.0
     peak, trough, falls = START, None, []
     for day, change in enumerate(returns):
         level *= 1 + change
-        if level >= top:
+        if level / top - 1 >= -rounding:
             if trough is not None:
                 falls.append(Drawdown(peak, trough, day, lowest / top - 1, day - peak))
-            top, peak, trough = level, day, None
+            top, peak, trough = max(level, top), day, None
         elif trough is None or level < lowest:
             lowest, trough = level, day
     if trough is not None:
@@ -307,14 +234,16 @@ def plain_drawdowns(returns) -> list[Drawdown]:
 @quick
 @given(ordinary)
 def test_calmar_is_annual_return_over_the_maximum_drawdown(returns):
-    depth = max_drawdown(returns)
-    assert calmar(returns) == (annual_return(returns) / -depth if depth else None)
+    metrics = measure(returns).metrics
+    depth = metrics["max_drawdown"]
+    assert metrics["calmar"] == (metrics["annual_return"] / -depth if depth else None)
 
 
 @quick
 @given(ordinary)
 def test_order_of_the_days_does_not_change_the_total(returns):
-    assert total_return(returns[::-1]) == pytest.approx(total_return(returns), rel=1e-9, abs=1e-12)
+    expected = pytest.approx(metric("total_return", returns), rel=1e-9, abs=1e-12)
+    assert metric("total_return", returns[::-1]) == expected
 
 
 @quick
@@ -322,8 +251,9 @@ def test_order_of_the_days_does_not_change_the_total(returns):
 def test_scaled_returns_have_the_same_sharpe_and_a_scaled_beta(returns, factor):
     market = np.random.default_rng(1).normal(0, 0.01, len(returns))
     assume(np.ptp(returns) > 0)
-    assert sharpe(returns * factor) == pytest.approx(sharpe(returns), rel=1e-9, abs=1e-9)
-    assert beta(returns * factor, market) == pytest.approx(factor * beta(returns, market), rel=1e-9, abs=1e-9)
+    plain, scaled = measure(returns, market).metrics, measure(returns * factor, market).metrics
+    assert scaled["sharpe"] == pytest.approx(plain["sharpe"], rel=1e-9, abs=1e-9)
+    assert scaled["beta"] == pytest.approx(factor * plain["beta"], rel=1e-9, abs=1e-9)
 
 
 # --- months

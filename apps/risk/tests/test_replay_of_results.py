@@ -319,11 +319,18 @@ def _stress(number: int, portfolio_id: str, windows: tuple[int, ...], random: np
 def _performance(
     number: int, portfolio_id: str, windows: tuple[int, ...], random: np.random.Generator
 ) -> dict[str, Any]:
+    symbols = random.choice(HELD, 5, replace=False).tolist()
+    resampling = {"samples": 100, "block_days": _pick(random, [None, 20.0]), "confidence": 0.9, "seed": number}
+    composition = dict(zip(symbols, random.dirichlet(np.ones(5)).tolist(), strict=True))
     return {
         "start_date": f"{random.integers(2010, 2022)}-{random.integers(1, 13):02}-{random.integers(1, 29):02}",
         "end_date": _pick(random, ["2022-12-28", "2022-06-30", "2030-01-01"]),
         "benchmark": _pick(random, [None, "SP500", "XOM"]),
         "risk_free_rate": _pick(random, [0.0, 0.02, round(float(random.uniform(-0.01, 0.06)), 6)]),
+        "rolling_window_days": _pick(random, [None, 20, 250]),
+        "bootstrap": _pick(random, [None, resampling]),
+        "factors": symbols[: int(random.integers(4))],
+        "benchmark_weights": _pick(random, [None, composition]),
     }
 
 
