@@ -189,7 +189,7 @@ class RealTimeAnalyticsEngine:
             now_us=counters.now_us,
             stale_after_us=int(settings.FEED_STALE_SECONDS * US),
             source=counters.source,
-            books_as_of=time_text(int((self.reader.read_at or 0) * US)),
+            books_as_of=time_text(self._books_as_of_us()),
             not_live=not_live,
         )
 
@@ -203,11 +203,16 @@ class RealTimeAnalyticsEngine:
         return self._feed_reason or ""
 
     def _judge_books(self) -> str:
-        read_at = self.reader.read_at or 0.0
-        if time.time() - read_at <= BOOKS_STALE_SECONDS:
+        as_of_us = self._books_as_of_us()
+        if self.now_us() - as_of_us <= BOOKS_STALE_SECONDS * US:
             return ""
         why = self.reader.failure or "they are still being read"
-        return f"The books are as of {time_text(int(read_at * US))}: {why}"
+        return f"The books are as of {time_text(as_of_us)}: {why}"
+
+    def _books_as_of_us(self) -> int:
+        """By Redis's clock, as all that an engine says: the clocks of two machines may differ."""
+        assert self.reader.read_at is not None
+        return int(self.reader.read_at * US) + self._clock_offset_us
 
     # --- The rest -------------------------------------------------------------------------------------
     def _write_statistics(self) -> None:
@@ -221,7 +226,7 @@ class RealTimeAnalyticsEngine:
             "portfolios": self.standing.count(self._owned()),
             "shards": len(self.tenure.leases),
             "not_live": self._not_live,
-            "books_as_of_us": int(self.reader.read_at * US) if self.reader.read_at else None,
+            "books_as_of_us": self._books_as_of_us() if self.reader.desk else None,
             "books_failure": self.reader.failure,
         }
         write_statistics(self.engine_id, summary, self._client)

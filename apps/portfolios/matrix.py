@@ -10,12 +10,14 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+from django.conf import settings
 
 from apps.portfolios import matrix_files
 from apps.portfolios.copying import copy_query
 from apps.portfolios.errors import MissingPriceError, NoPricesError, UnknownPriceVersionError
 from apps.portfolios.kernels.valuation import simple_returns
 from apps.portfolios.models import PriceVersion
+from nautilus.postgresql.limits import allowed_seconds
 
 FloatArray = npt.NDArray[np.float64]
 DateArray = npt.NDArray[np.datetime64]
@@ -134,7 +136,8 @@ def _mapped(version: int, origin: str) -> PriceMatrix:
 
 
 def _build(version: int) -> matrix_files.Arrays:
-    rows = copy_query(_QUERY.format(version=int(version)), _ROW_TYPES)
+    with allowed_seconds(settings.TASK_TIME_LIMIT_SECONDS):  # who may write so many must be able to read them
+        rows = copy_query(_QUERY.format(version=int(version)), _ROW_TYPES)
     dates, row = np.unique(rows["date"].to_numpy(), return_inverse=True)
     encoded = rows["symbol"].combine_chunks().dictionary_encode()
     symbols = sorted(encoded.dictionary.to_pylist())

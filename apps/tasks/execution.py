@@ -55,12 +55,16 @@ class Job:
     def __init__(self, task: Task) -> None:
         self.task = task
         self.attempt = task.attempts
+        self.is_over = False
         self._started = self._last_report = time.monotonic()
 
     def progress(self, done: int, total: int, message: str = "") -> None:
-        """Says how far the work is; cheap to call often. Raises JobStoppedError where the task was taken away."""
+        """Says how far the work is; cheap to call often. Raises JobStoppedError where the task was taken away.
+
+        Nothing of what goes on behind a job that is over: a cached answer that is computed anew.
+        """
         now = time.monotonic()
-        if now - self._last_report < PROGRESS_INTERVAL_SECONDS:
+        if self.is_over or now - self._last_report < PROGRESS_INTERVAL_SECONDS:
             return
         self._last_report = now
         eta = (now - self._started) / done * (total - done) if done else None
@@ -107,6 +111,7 @@ def execute(job: Job, function: Callable[[Job], Outcome | Divided]) -> None:
     try:
         with Lease(job.task.pk, job.attempt):
             outcome = function(job)
+        job.is_over = True
         if isinstance(outcome, Divided):
             divide(job.task, outcome)
         else:

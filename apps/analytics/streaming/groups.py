@@ -96,7 +96,8 @@ def make_desk(members: Iterable[Member], windows: Windows | None, before: Desk) 
             without.append(member)
         else:
             rows = positions.window
-            shared[positions.as_of if rows is None else id(rows)].append(member)
+            # What holds nothing has a VaR, of 0: it is no book without a window.
+            shared[(positions.as_of, bool(member.placed.book.symbols)) if rows is None else id(rows)].append(member)
     known = {_states(group.members): group for group in before.groups}
     groups = [known.get(_states(each)) or _group(tuple(each), windows) for each in shared.values() if windows]
     return Desk(tuple(groups), _unvalued(tuple(without)) if without else None)

@@ -105,14 +105,16 @@ class Publisher:
         sent = 0
         for (shard, rows), seqs in zip(sending.told.items(), sending.answers.result(), strict=True):
             if len(seqs) == sum(len(both) for _, both in rows):
-                sent += self._settle(part, shard, rows)
+                sent += self._settle(part, shard, rows, sending.leases[shard])
             else:
                 self._tenure.lose(shard, sending.leases[shard])
                 self.fenced += 1
         return sent
 
-    def _settle(self, part: Part, shard: int, told: list[Told]) -> int:
-        part.settle(np.array([row for row, _ in told]))
+    def _settle(self, part: Part, shard: int, told: list[Told], lease: str) -> int:
+        # Under another lease by now, these are to be sent again, with the gap that lies between.
+        if self._tenure.leases.get(shard) == lease:
+            part.settle(np.array([row for row, _ in told]))
         self._tenure.published(shard, self._clock_us())
         return len(told)
 

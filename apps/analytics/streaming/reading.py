@@ -126,7 +126,7 @@ class Reader:
 
     @property
     def read_at(self) -> float | None:
-        """Seconds since 1970: what was true then is known here."""
+        """Seconds of the monotonic clock: what was true then is known here."""
         return self._latest[1] if self._latest else None
 
     @property
@@ -151,7 +151,7 @@ class Reader:
 
     def read(self) -> None:
         """A failure is kept, and the books are those from before."""
-        begun, books = time.time(), self._books
+        begun, books = time.monotonic(), self._books
         try:
             self._latest, failed = (books.read(), begun), ""
         except (DatabaseError, OSError) as error:

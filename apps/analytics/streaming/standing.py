@@ -65,7 +65,7 @@ class Standing:
         self._desk: Desk | None = None
 
     def take(self, desk: Desk | None) -> None:
-        """Books that are new, or other ones than were published, are to be sent."""
+        """Books that are new, or other ones than were published, are to be sent; a new one has no gap behind it."""
         if desk is None or desk is self._desk:
             return
         known = {
@@ -96,7 +96,7 @@ class Standing:
 
 def _part(books: Group | Unvalued, known: dict[str, list]) -> Part:
     part = Part(books)
-    rows = [known.get(portfolio_id, (False, True, _NEVER)) for portfolio_id in books.ids]
+    rows = [known.get(portfolio_id, (False, False, _NEVER)) for portfolio_id in books.ids]
     pending, begun, published = (np.array(column) for column in zip(*rows, strict=True))
     part.published = published.astype(np.int64)
     part.begun = begun.astype(np.bool_)

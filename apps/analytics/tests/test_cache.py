@@ -246,6 +246,12 @@ def test_who_asks_after_a_clearing_does_not_wait_for_what_was_begun_before(redis
     assert counted.ask.ask(1).status == "miss"
 
 
+def test_leader_whose_question_was_sent_twice_does_not_wait_for_itself():
+    """The client repeats a command whose answer did not come."""
+    token = store.new_token()
+    assert [store.look("risk:twice:1:0", token).state for _ in range(2)] == ["lead", "lead"]
+
+
 def test_dead_leader_is_followed_when_its_lock_expires(redis):
     counted = Counted()
     redis.set(f"cache:lock:{counted.ask.key_of(1)}", "dead:0", px=300)

@@ -2,6 +2,8 @@
 
 import json
 import math
+import time
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
@@ -23,6 +25,7 @@ from apps.tasks.execution import take
 from apps.tasks.models import Task
 from apps.tasks.submission import cancel_task
 from apps.tasks.tests.factories import make_task
+from nautilus.cache import control
 
 pytestmark = pytest.mark.django_db
 
@@ -234,6 +237,22 @@ def test_intervals_hold_their_estimates_and_are_those_of_the_seed(book):
     assert result_of(bootstrap=EVERYTHING["bootstrap"])["confidence_intervals"] == intervals
     other = result_of(bootstrap={**EVERYTHING["bootstrap"], "seed": 4})["confidence_intervals"]
     assert other["measures"]["sharpe"]["lower"] != sharpe["lower"]
+
+
+def test_resampling_goes_on_behind_a_task_that_was_answered_from_the_cache(book, monkeypatch, request):
+    behind: list[Callable[[], object]] = []
+    monkeypatch.setattr("nautilus.cache.results.in_background", lambda work, name: not behind.append(work))
+    monkeypatch.setattr(execution, "PROGRESS_INTERVAL_SECONDS", 0.0)
+    monkeypatch.setattr(performance.compute_once, "_ttl", 0.05)
+    control.enable_aggressive_mode(3600)
+    request.addfinalizer(control.disable_aggressive_mode)
+    for _ in range(50):
+        result = result_of(bootstrap=EVERYTHING["bootstrap"])
+        if behind:
+            break
+        time.sleep(0.02)
+    behind[0]()
+    assert result_of(bootstrap=EVERYTHING["bootstrap"]) == result
 
 
 def test_resampling_says_how_far_it_is_and_stops_where_the_task_was_cancelled(book):

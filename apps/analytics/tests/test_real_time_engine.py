@@ -1,5 +1,6 @@
 """What an engine publishes: every figure by its definition, each change once, nothing that is older than it looks."""
 
+import time
 from datetime import date
 from decimal import Decimal
 
@@ -12,6 +13,7 @@ from apps.analytics.streaming.leases import RESTARTS_KEY, SHARDS, shard_of
 from apps.analytics.tests.streamed import (
     forget_streams,
     latest,
+    now_us,
     quote,
     running_engine,
     updates,
@@ -244,6 +246,16 @@ def test_book_of_cash_alone_is_worth_its_cash(desk):
     assert (update["value"], update["gross_exposure"], update["var_99"]) == (500, 0, 0)
 
 
+def test_book_of_cash_alone_risks_nothing_beside_one_without_a_window(desk):
+    make_portfolio("CASH", initial_cash=500)
+    make_prices({"YOUNG": [5.0, 5.0, 5.0]}, start=desk_day(DESK_DAYS - 2))
+    make_trade(make_portfolio("SHORT"), "YOUNG", 10, 5, day=desk_day(DESK_DAYS - 1))
+    running_engine()
+    assert latest("SHORT")["var_99"] is None
+    update = latest("CASH")
+    assert (update["var_99"], update["var_99_pct"], update["reasons"].get("var_99")) == (0, 0, None)
+
+
 def test_symbol_that_never_had_a_price_has_no_value_and_says_why(desk):
     Instrument.objects.create(symbol="NEW", name="New", currency="USD")
     make_trade(make_portfolio("NOPRICE"), "NEW", 1, 5)
@@ -344,6 +356,26 @@ def test_books_that_cannot_be_read_are_said_to_be_old(engine, settings, monkeypa
     assert update["value"] == 970_000 + 10_600 + 20_000
 
 
+def test_wall_clock_that_is_set_back_makes_no_books_fresh(engine, monkeypatch):
+    monkeypatch.setattr("apps.analytics.real_time_engine.BOOKS_STALE_SECONDS", 0.0)
+    quote(AAA=10.5)
+    now = time.time()
+    monkeypatch.setattr("time.time", lambda: now - 3_600)
+    engine.step()
+    assert latest("BOOK")["status"] == "stale"
+
+
+def test_books_are_as_of_the_clock_that_all_engines_share(engine, monkeypatch):
+    now = time.time()
+    monkeypatch.setattr("time.time", lambda: now + 3_600)
+    engine.reader.read()
+    monkeypatch.undo()
+    before = now_us()
+    quote(AAA=10.5)
+    engine.step()
+    assert abs(us_of(latest("BOOK")["books_as_of"]) - before) < 60_000_000
+
+
 def test_redis_that_is_away_is_survived_and_the_gap_is_said(engine):
     quote(AAA=10.5)
     engine.step()
@@ -385,6 +417,13 @@ def test_first_update_ever_knows_of_nothing_before(engine):
     assert latest("BOOK")["gap"] is None
 
 
+def test_book_that_was_opened_later_has_no_gap_behind_it(engine):
+    make_portfolio("LATER", initial_cash=1_000)
+    engine.reader.read()
+    engine.step()
+    assert [one["gap"] for one in updates("LATER")] == [None]
+
+
 # --- Restart ------------------------------------------------------------------------------------------
 def test_restart_reads_the_books_anew_and_takes_the_leases_anew(engine):
     quote(AAA=10.5)
@@ -397,3 +436,19 @@ def test_restart_reads_the_books_anew_and_takes_the_leases_anew(engine):
     assert len(engine.tenure.leases) == SHARDS
     assert latest("BOOK")["gap"]["reason"] == f"{engine.engine_id} was restarted"
     assert redis_client().get(RESTARTS_KEY) == "1"
+
+
+def test_restart_in_the_middle_of_a_step_is_said_after_what_went_out_before_it(engine, monkeypatch):
+    def renew() -> None:
+        engine._publisher._sender.submit(int).result()  # the chunk before is out
+        monkeypatch.undo()
+        engine.restart()
+        engine._renewed = 0.0
+        engine._keep_leases()
+
+    monkeypatch.setattr(engine._publisher, "_renew", renew)
+    quote(AAA=10.5)
+    engine.step()
+    assert latest("BOOK")["gap"] is None
+    engine.step()
+    assert latest("BOOK")["gap"]["reason"] == f"{engine.engine_id} was restarted"

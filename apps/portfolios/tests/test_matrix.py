@@ -6,8 +6,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from django.db import connection
 
 from apps.portfolios import matrix as matrix_module
+from apps.portfolios.copying import copy_query
 from apps.portfolios.errors import MissingPriceError, NoPricesError, UnknownPriceVersionError
 from apps.portfolios.matrix import load_matrix
 from apps.portfolios.models import PriceVersion
@@ -54,6 +56,28 @@ def test_second_process_maps_the_files_and_reads_no_prices(monkeypatch: pytest.M
     monkeypatch.setattr(matrix_module, "_build", lambda version: pytest.fail("was built again"))
     second = load_from_disk(first.version)
     np.testing.assert_array_equal(first.prices, second.prices)
+
+
+def test_reading_all_prices_may_take_as_long_as_writing_them(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """1 million took 4.5 s: whoever imports 8 million could not read them within a session's 30 s."""
+    version = make_prices().price_version
+    limits = []
+
+    def read(query: str, types: Any) -> Any:
+        limits.append(statement_timeout())
+        return copy_query(query, types)
+
+    monkeypatch.setattr(matrix_module, "copy_query", read)
+    settings.TASK_TIME_LIMIT_SECONDS = 123
+    before = statement_timeout()
+    load_from_disk(version)
+    assert (limits, statement_timeout()) == (["123s"], before)
+
+
+def statement_timeout() -> str:
+    with connection.cursor() as cursor:
+        cursor.execute("SHOW statement_timeout")
+        return str(cursor.fetchone()[0])
 
 
 def test_old_version_is_built_again_bit_for_bit(settings: Any) -> None:

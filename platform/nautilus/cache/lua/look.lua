@@ -7,6 +7,7 @@ local factor = tonumber(redis.call('GET', KEYS[3]) or '1')
 
 local function take_lock()
   local held = redis.call('GET', KEYS[2])
+  if held == ARGV[1] .. ':' .. generation then return true end -- asked again, as the first answer was lost
   -- What was begun before the last clearing will not be kept: nobody waits for it.
   if held and string.match(held, ':(%d+)$') == generation then return false end
   redis.call('SET', KEYS[2], ARGV[1] .. ':' .. generation, 'PX', ARGV[2])
