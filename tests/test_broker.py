@@ -1,9 +1,11 @@
 """Celery's transport when Redis goes away under it: it says so at once, and ends no worker."""
 
+import logging
+
 import pytest
 from celery import Celery
 from django.conf import settings
-from kombu import Queue
+from kombu import Message, Queue
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from nautilus.connections import redis_client
@@ -21,13 +23,15 @@ def app_on(url: str) -> Celery:
     return app
 
 
-def take_one(app: Celery, channel: object) -> None:
+def take_one(app: Celery, channel: object) -> Message:
     """Leaves a message with the channel that is not acknowledged."""
     queue = Queue(QUEUE, channel=channel)
     queue.declare()
     with app.producer_pool.acquire() as producer:
         producer.publish({"n": 1}, routing_key=QUEUE)
-    assert queue.get() is not None
+    message = queue.get()
+    assert message is not None
+    return message
 
 
 def test_channel_that_holds_messages_is_closed_without_an_error_once_its_connection_is_lost():
@@ -42,6 +46,23 @@ def test_channel_that_holds_messages_is_closed_without_an_error_once_its_connect
     channel.qos.restore_unacked_once()
 
     assert not channel.qos._delivered
+    redis_client().delete(QUEUE)
+
+
+def test_job_that_ends_after_its_connection_was_lost_ends_no_worker():
+    app = app_on(settings.REDIS_URL)
+    connection = app.connection_for_read()
+    channel = connection.default_channel
+    message = take_one(app, channel)
+    # As it was found in a worker that had connected anew: the old channel closed, and its pools.
+    channel._disconnect_pools()
+    channel.connection = None
+
+    # What Celery acknowledges by: it logs the loss of a connection, and no other error.
+    message.ack_log_error(logging.getLogger("broker-test"), connection.connection_errors)
+
+    assert not message.acknowledged
+    channel.qos._delivered.clear()  # or they are given back when this process ends
     redis_client().delete(QUEUE)
 
 

@@ -1,6 +1,6 @@
-"""Celery's Redis transport, mended in two places where a worker did not survive the loss of Redis (kombu 5.7.0).
+"""Celery's Redis transport, mended in three places where a worker did not survive the loss of Redis (kombu 5.7.0).
 
-Both were seen with a Redis that stops for some seconds under load (docs/decisions/0007). To be dropped when kombu has
+All were seen with a Redis that stops for some seconds under load (docs/decisions/0007). To be dropped when kombu has
 mended them: tests/test_faults.py stops Redis under a worker that holds messages.
 """
 
@@ -32,7 +32,13 @@ class Channel(redis.Channel):
 
         redis-py would reconnect them by itself, and then wait on the new socket for the answer to a command that went
         out on the old one: the worker stood still for ever, without a word.
+
+        A job that ends when the worker has connected anew is acknowledged on the channel that it came by, which is
+        closed. Its connection is lost, says this; kombu raised an AttributeError, which nobody expects: the worker
+        ended. The message comes again, and is dropped, as its task has ended (apps/tasks/execution.py).
         """
+        if self.connection is None:
+            raise ConnectionError("The channel is closed: its connection to Redis was lost.")
         parameters: dict[str, Any] = super()._connparams(asynchronous)
         return parameters | {"retry": Retry(NoBackoff(), 0)} if asynchronous else parameters
 
