@@ -40,7 +40,11 @@ test-thorough: $(DEV_STAMP) ## Runs the tests that go through thousands of cases
 
 .PHONY: test-faults
 test-faults: $(DEV_STAMP) ## Kills, stops, wipes and overloads a running platform: nothing that was submitted is lost
-	@exec $(BIN)/python -m pytest -m faults $(ARGS)
+	@exec $(BIN)/python -m pytest -m 'faults and not endurance' $(ARGS)
+
+.PHONY: test-endurance
+test-endurance: $(DEV_STAMP) ## Repeats the faults that only show now and then (not part of .ci/run)
+	@exec $(BIN)/python -m pytest -m endurance $(ARGS)
 
 .PHONY: lint
 lint: $(DEV_STAMP) ## Checks format, style, types and the layering of the apps

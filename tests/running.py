@@ -15,13 +15,20 @@ from typing import Any
 import httpx
 import psutil
 import psycopg
+import pytest
 
 from nautilus.local.environment import embedded_database_url, embedded_redis_url
 from nautilus.local.home import ROOT, Home
 from nautilus.local.supervision import rpc, states, supervised
 
 START_TIMEOUT_SECONDS = 180.0
+ALWAYS = 3
 ANALYZE = "/api/v1/sprint3/analytics/risk/analyze"
+
+
+def turns(count: int) -> list[Any]:
+    """Of a test that is worth repeating: the first turns are run always, the rest by `make test-endurance`."""
+    return [turn if turn < ALWAYS else pytest.param(turn, marks=pytest.mark.endurance) for turn in range(count)]
 
 
 @dataclass(slots=True)

@@ -8,7 +8,7 @@ import httpx
 import psutil
 import pytest
 
-from tests.running import ANALYZE, Platform, wait_until
+from tests.running import ANALYZE, Platform, turns, wait_until
 
 pytestmark = [pytest.mark.slow, pytest.mark.faults, pytest.mark.timeout(600)]
 
@@ -99,7 +99,7 @@ def test_pool_process_killed_in_the_middle_of_many_jobs_loses_nothing(platform: 
     assert stored_once(platform, task_ids)
 
 
-@pytest.mark.parametrize("turn", range(5))
+@pytest.mark.parametrize("turn", turns(5))
 def test_redis_stopped_for_ten_seconds_loses_no_task(platform: Platform, turn: int):
     workers = {name: platform.pid(name) for name in ("risk-worker", "analytics-worker", "strategy-deployer")}
     with platform.client() as client:
@@ -114,7 +114,7 @@ def test_redis_stopped_for_ten_seconds_loses_no_task(platform: Platform, turn: i
     assert workers == {name: platform.pid(name) for name in workers}, "a worker had to be started again"
 
 
-@pytest.mark.parametrize("turn", range(5))
+@pytest.mark.parametrize("turn", turns(5))
 def test_wiped_redis_loses_no_task(platform: Platform, turn: int):
     workers = {name: platform.pid(name) for name in ("risk-worker", "analytics-worker", "strategy-deployer")}
     with platform.client() as client:

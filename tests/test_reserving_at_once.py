@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.running import Platform, another_web_process
+from tests.running import Platform, another_web_process, turns
 
 pytestmark = [pytest.mark.slow, pytest.mark.faults, pytest.mark.timeout(600)]
 
@@ -85,7 +85,7 @@ def approved(answers: list[dict[str, Any] | None]) -> set[str]:
     return {answer["reservation_id"] for answer in answers if answer and answer["approved"]}
 
 
-@pytest.mark.parametrize("turn", range(10))
+@pytest.mark.parametrize("turn", turns(10))
 def test_two_hundred_callers_at_once_get_the_room_for_fifty(platform, second_desk, turn):
     name = f"ROOM_{turn}"
     open_book(platform, name)
@@ -97,7 +97,7 @@ def test_two_hundred_callers_at_once_get_the_room_for_fifty(platform, second_des
     assert all("gross_exposure would be" in answer["reasons"][0] for answer in refused)
 
 
-@pytest.mark.parametrize("turn", range(10))
+@pytest.mark.parametrize("turn", turns(10))
 def test_processes_killed_in_between_never_approve_more_than_fifty(platform, turn):
     name = f"KILLED_{turn}"
     open_book(platform, name)

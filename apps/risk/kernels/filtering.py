@@ -14,7 +14,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.optimize import minimize
-from scipy.signal import lfilter
 
 from apps.risk.kernels.historical import FloatArray
 
@@ -85,6 +84,9 @@ def fit_garch(shocks: FloatArray, backcast: float) -> Garch:
 def _variances(squares: FloatArray, omega: float, alpha: float, beta: float, backcast: float) -> FloatArray:
     """var(t) of each day, (days,), by a linear filter."""
     driven = omega + alpha * np.concatenate([[backcast], squares[:-1]])
+    # Here, because it takes a fifth of the start of every process, and one method needs it.
+    from scipy.signal import lfilter
+
     return np.asarray(lfilter([1.0], [1.0, -beta], driven, zi=[beta * backcast])[0])
 
 
