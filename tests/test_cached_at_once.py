@@ -14,7 +14,7 @@ from nautilus.cache import store
 from nautilus.local.home import ROOT
 from tests.running import ANALYZE, Platform, wait_until
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow, pytest.mark.faults, pytest.mark.timeout(300)]
 
 PROCESSES, THREADS, CALLS = 4, 50, 50
 COMPUTED = "tests:computed"  # counts over all processes

@@ -21,6 +21,11 @@ WORKED = {
     "PORTFOLIO_002": (4_643_734.00, 1_512_038.00, 137_609.05, 163_743.04),
     "PORTFOLIO_003": (1_270_050.00, 182_797.10, 65_040.99, 75_430.12),
 }
+# docs/contract.md, section 7.
+NAMES_OF_THE_CONTRACT = (
+    *("total_return", "annual_return", "annual_volatility", "sharpe", "sortino", "calmar", "max_drawdown"),
+    *("best_day", "worst_day", "var_95", "cvar_95", "alpha", "beta"),
+)
 
 
 def ended(client: httpx.Client, accepted: httpx.Response) -> dict[str, Any]:
@@ -118,7 +123,9 @@ def test_performance_of_the_sample_book_has_what_the_contract_names(platform: Pl
         stored = client.get("/api/v1/sprint3/analytics/performance/PORTFOLIO_001").json()
     result = task["result"]
     assert (result["observations"], result["benchmark"], result["warnings"]) == (2011, "SP500", [])
-    assert None not in result["metrics"].values()
+    assert None not in [result["metrics"][name] for name in NAMES_OF_THE_CONTRACT]
+    # Of eight years there is no return over ten, and it says so.
+    assert {name for name, value in result["metrics"].items() if value is None} <= set(result["reasons"])
     assert (stored["snapshot_id"], stored["task_id"]) == (result["snapshot_id"], task["task_id"])
 
 

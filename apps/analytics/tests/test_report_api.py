@@ -163,9 +163,9 @@ def test_requests_while_it_is_made_share_one_computation():
 
 def test_post_makes_a_report_anew_with_the_book_as_it_is_now():
     made()
-    make_trade(make_portfolio("OTHER"), "AAA", 1, 10)
     client = client_of("viewer")
     before = client.get(URL, {"format": "json"})["ETag"]
+    make_trade(Portfolio.objects.get(pk="BOOK"), "AAA", 1, 10)
     answer = client.post(URL)
     assert answer.status_code == 202
     assert work(answer.json()["task_id"]).status == "succeeded"
