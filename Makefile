@@ -31,8 +31,12 @@ run: $(RUN_STAMP) ## Starts everything on this machine and serves until Ctrl-C (
 	@exec $(BIN)/python -m nautilus.local run $(ARGS)
 
 .PHONY: test
-test: $(DEV_STAMP) ## Runs the tests against real servers of their own, but for the two below (ARGS='-k word' picks some)
-	@exec $(BIN)/python -m pytest -m 'not faults and not thorough' $(ARGS)
+test: $(DEV_STAMP) ## Runs the tests against real servers of their own, but for those below (ARGS='-k word' picks some)
+	@exec $(BIN)/python -m pytest -m 'not platform and not faults and not thorough' $(ARGS)
+
+.PHONY: test-platform
+test-platform: $(DEV_STAMP) ## Follows clients through a running platform, and the README and how-to word by word
+	@exec $(BIN)/python -m pytest -m platform $(ARGS)
 
 .PHONY: test-thorough
 test-thorough: $(DEV_STAMP) ## Runs the tests that go through thousands of cases

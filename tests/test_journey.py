@@ -13,7 +13,7 @@ from websockets.asyncio.client import connect
 from nautilus.local.environment import local_secrets
 from tests.running import ANALYZE, Platform
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.platform]
 
 # shared/data/README.md: historical, 500 returns, 99 %, one day, as of 2022-12-28.
 WORKED = {

@@ -11,7 +11,7 @@ import pytest
 from nautilus.local.environment import local_secrets
 from tests.running import Platform
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.platform]
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()

@@ -21,6 +21,8 @@ from nautilus.local.home import ROOT, Home
 from nautilus.local.processes import servers_in
 from nautilus.local.servers import Servers, running_servers
 
+pytestmark = pytest.mark.faults  # of the servers that everything else runs on
+
 HOLDER = """
 import sys, time
 from pathlib import Path
