@@ -28,6 +28,7 @@ class Effects:
 
     @property
     def total(self) -> FloatArray:
+        """Allocation + selection + interaction."""
         return self.allocation + self.selection + self.interaction
 
 

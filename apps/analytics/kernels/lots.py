@@ -28,6 +28,7 @@ class Gains:
 
     @property
     def total(self) -> Decimal:
+        """Realized + unrealized, to the last digit."""
         return EXACT.add(self.realized, self.unrealized)
 
 
@@ -39,6 +40,7 @@ class FifoLots:
     lots: deque[tuple[Decimal, Decimal]] = field(default_factory=deque)
 
     def trade(self, quantity: Decimal, price: Decimal) -> None:
+        """`quantity` units, negative when sold: closes the oldest lots first, opens one by what is left."""
         while quantity and self.lots and _opposite(self.lots[0][0], quantity):
             quantity = self._close(quantity, price)
         if quantity:
@@ -58,6 +60,7 @@ class FifoLots:
 
     @property
     def quantity(self) -> Decimal:
+        """Units held, negative when short."""
         return _sum(quantity for quantity, _ in self.lots)
 
     def gains(self, price: Decimal | None) -> Gains:
@@ -76,6 +79,7 @@ class AverageCost:
     cost: Decimal = _ZERO
 
     def trade(self, quantity: Decimal, price: Decimal) -> None:
+        """`quantity` units, negative when sold: closes at the average cost, opens or adds by what is left."""
         if _opposite(self.quantity, quantity):
             quantity = self._close(quantity, price)
         self.quantity = EXACT.add(self.quantity, quantity)

@@ -62,6 +62,7 @@ def finite_rows(rows: FloatArray) -> tuple[FloatArray, BoolArray]:
 
 
 def row_sum(rows: FloatArray) -> FloatArray:
+    """(portfolios,), in an order that the number of days alone decides."""
     return np.asarray(np.add.reduce(rows, axis=1))
 
 

@@ -47,31 +47,37 @@ def expected_yearly(known: Facts) -> FloatArray:
 
 @figure(NO_DATES)
 def best_month(known: Facts) -> FloatArray:
+    """The largest compounded return of a calendar month, a fraction; the first and last may be partial."""
     return known.periods.best_month
 
 
 @figure(NO_DATES)
 def worst_month(known: Facts) -> FloatArray:
+    """The smallest compounded return of a calendar month, a fraction; the first and last may be partial."""
     return known.periods.worst_month
 
 
 @figure(NO_DATES)
 def best_quarter(known: Facts) -> FloatArray:
+    """The largest compounded return of a calendar quarter, a fraction; the first and last may be partial."""
     return known.periods.best_quarter
 
 
 @figure(NO_DATES)
 def worst_quarter(known: Facts) -> FloatArray:
+    """The smallest compounded return of a calendar quarter, a fraction; the first and last may be partial."""
     return known.periods.worst_quarter
 
 
 @figure(NO_DATES)
 def best_year(known: Facts) -> FloatArray:
+    """The largest compounded return of a calendar year, a fraction; the first and last may be partial."""
     return known.periods.best_year
 
 
 @figure(NO_DATES)
 def worst_year(known: Facts) -> FloatArray:
+    """The smallest compounded return of a calendar year, a fraction; the first and last may be partial."""
     return known.periods.worst_year
 
 

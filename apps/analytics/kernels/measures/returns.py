@@ -41,11 +41,13 @@ def expected_daily(known: Facts) -> FloatArray:
 
 @figure()
 def best_day(known: Facts) -> FloatArray:
+    """The largest daily return, a fraction."""
     return known.moments.high
 
 
 @figure()
 def worst_day(known: Facts) -> FloatArray:
+    """The smallest daily return, a fraction."""
     return known.moments.low
 
 
