@@ -20,7 +20,9 @@ from django.http import HttpRequest, parse_cookie
 from django.http.request import validate_host
 from redis.exceptions import RedisError
 
-from apps.realtime.consumers import FORBIDDEN, TRY_AGAIN_LATER, UNAUTHENTICATED, close_with
+from apps.realtime.connections import FORBIDDEN, TRY_AGAIN_LATER, UNAUTHENTICATED
+from apps.realtime.consumers import close_with
+from apps.realtime.hub import hub_of_this_process
 from nautilus.api.authentication import is_local_operator, local_operator, user_of_token
 from nautilus.api.tickets import redeem_ticket
 
@@ -44,6 +46,7 @@ class SocketAuthentication:
         try:
             user = await database_sync_to_async(user_of_scope)(scope)
         except Refusal as refusal:
+            hub_of_this_process().connections.refuse()
             await close_with(refusal.code, refusal.reason, receive, send)
         except (DatabaseError, RedisError, OSError) as error:
             logger.warning("A socket could not be authenticated: %s", error)

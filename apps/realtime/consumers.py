@@ -5,18 +5,23 @@ from typing import Any, ClassVar
 
 from channels.db import database_sync_to_async
 from channels.generic.websocket import AsyncWebsocketConsumer
+from django.conf import settings
 
 from apps.realtime import protocol
 from apps.realtime.access import may_subscribe
+from apps.realtime.connections import (
+    FORBIDDEN,
+    POLICY_VIOLATION,
+    TRY_AGAIN_LATER,
+    UNKNOWN_PATH,
+    Connection,
+)
 from apps.realtime.hub import Hub, HubUnavailableError, hub_of_this_process
-from apps.realtime.outbox import Outbox
 from apps.realtime.protocol import ListTopics, Ping, ProtocolError, Subscribe, Unsubscribe
+from apps.realtime.rate import TokenBucket
 from apps.realtime.subscriptions import PatternSubscription, Subscription, TopicSubscription
 from apps.realtime.topics import BadTopicError, check_subscription, is_pattern
 
-# Close codes, beside those of RFC 6455. A browser sees a code only after the handshake, so refusals accept first.
-UNAUTHENTICATED, FORBIDDEN, UNKNOWN_PATH, TOO_SLOW = 4401, 4403, 4404, 4008
-POLICY_VIOLATION, TRY_AGAIN_LATER = 1008, 1013
 MAX_BAD_FRAMES_IN_A_ROW = 50
 
 logger = logging.getLogger(__name__)
@@ -33,8 +38,8 @@ class TopicConsumer(AsyncWebsocketConsumer):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
-        self.subscriptions: dict[str, Subscription] = {}
         self.bad_frames = 0
+        self.rate = TokenBucket(settings.WEBSOCKET_FRAMES_PER_SECOND, settings.WEBSOCKET_FRAMES_BURST)
 
     @classmethod
     def for_topic(cls, topic: str, since: int | None = None) -> Any:
@@ -43,34 +48,41 @@ class TopicConsumer(AsyncWebsocketConsumer):
         return kind.as_asgi()
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        self.outbox = Outbox(self._write, self._close_as_too_slow)
+        self.hub: Hub = hub_of_this_process()
+        self.connection: Connection = self.hub.connections.add(send, scope["user"])
         try:
             await super().__call__(scope, receive, send)
         finally:
             await self._leave()
 
     async def connect(self) -> None:
-        self.hub: Hub = hub_of_this_process()
         await self.accept()
         if self.topic:
             await self._subscribe_by_path()
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+        if self.connection.is_ending:
+            return
         try:
-            request = protocol.parse_request(text_data)
-            await self._follow(request)
+            self._check_rate()
+            await self._follow(protocol.parse_request(text_data))
         except ProtocolError as problem:
             await self._refuse(problem)
         else:
             self.bad_frames = 0
 
+    def _check_rate(self) -> None:
+        if not self.rate.take():
+            detail = f"Over {self.rate.per_second:g} frames a second; expected fewer, or the socket is closed."
+            raise ProtocolError("rate_limited", detail)
+
     # --- What a client may say ------------------------------------------------------------------------
     async def _follow(self, request: protocol.Request) -> None:
         match request:
             case Ping(request_id):
-                self.outbox.put(protocol.pong(request_id))
+                self._tell(protocol.pong(self.connection.positions(), request_id))
             case ListTopics(request_id):
-                self.outbox.put(protocol.subscriptions(self.subscriptions, request_id))
+                self._tell(protocol.subscriptions(self.subscriptions, request_id))
             case Unsubscribe():
                 await self._unsubscribe(request)
             case Subscribe():
@@ -78,12 +90,12 @@ class TopicConsumer(AsyncWebsocketConsumer):
 
     async def _subscribe(self, request: Subscribe) -> None:
         await self._check(request)
-        subscription = self._new_subscription(request.topic)
+        subscription = self._new_subscription(request)
         self.subscriptions[request.topic] = subscription
         try:
             await self.hub.subscribe(subscription, request)
         except HubUnavailableError as error:
-            del self.subscriptions[request.topic]
+            self.subscriptions.pop(request.topic, None)
             detail = f"'{request.topic}' cannot be followed now, as Redis does not answer; try again in a few seconds."
             raise ProtocolError("unavailable", detail, request.request_id) from error
 
@@ -92,6 +104,12 @@ class TopicConsumer(AsyncWebsocketConsumer):
         if topic in self.subscriptions:
             detail = f"'{topic}' is subscribed to already; unsubscribe first to start anew."
             raise ProtocolError("already_subscribed", detail, request_id)
+        if len(self.subscriptions) >= settings.WEBSOCKET_MAX_SUBSCRIPTIONS:
+            detail = (
+                f"This socket has {len(self.subscriptions)} subscriptions; expected at most as many: unsubscribe from "
+                "some, or take a pattern such as 'risk:alerts:*'."
+            )
+            raise ProtocolError("too_many_subscriptions", detail, request_id)
         if not await self._may_subscribe(topic):
             # The same words whether it exists or not: who may not see a topic does not learn of it.
             raise ProtocolError("not_found", f"There is no topic '{topic}' that you may read.", request_id)
@@ -103,10 +121,10 @@ class TopicConsumer(AsyncWebsocketConsumer):
             logger.exception("The access rule of '%s' failed; the topic is refused", topic)
             return False
 
-    def _new_subscription(self, topic: str) -> Subscription:
-        if is_pattern(topic):
-            return PatternSubscription(topic, self.outbox, self.subscriptions)
-        return TopicSubscription(topic, self.outbox)
+    def _new_subscription(self, request: Subscribe) -> Subscription:
+        if is_pattern(request.topic):
+            return PatternSubscription(request, self.connection.channel, self.subscriptions)
+        return TopicSubscription(request, self.connection.channel)
 
     async def _unsubscribe(self, request: Unsubscribe) -> None:
         subscription = self.subscriptions.pop(request.topic, None)
@@ -116,14 +134,13 @@ class TopicConsumer(AsyncWebsocketConsumer):
             )
             raise ProtocolError("not_subscribed", detail, request.request_id)
         await self.hub.unsubscribe(subscription)
-        self.outbox.put(protocol.unsubscribed(request.topic, request.request_id))
+        self._tell(protocol.unsubscribed(request.topic, request.request_id))
 
     async def _refuse(self, problem: ProtocolError) -> None:
-        self.outbox.put(protocol.error(problem))
+        self._tell(protocol.error(problem))
         self.bad_frames += 1
         if self.bad_frames >= MAX_BAD_FRAMES_IN_A_ROW:
-            await self.outbox.flush()
-            await self.close(POLICY_VIOLATION, f"{self.bad_frames} bad frames in a row")
+            self.connection.end(POLICY_VIOLATION, f"{self.bad_frames} bad frames in a row")
 
     # --- What the path says ---------------------------------------------------------------------------
     async def _subscribe_by_path(self) -> None:
@@ -131,20 +148,21 @@ class TopicConsumer(AsyncWebsocketConsumer):
             topic = check_subscription(self.topic.format(**self.scope["url_route"]["kwargs"]))
             await self._subscribe(Subscribe(topic, None if is_pattern(topic) else self.since))
         except BadTopicError as error:
-            await self.close(FORBIDDEN, str(error)[:120])
+            self.connection.end(FORBIDDEN, str(error))
         except ProtocolError as problem:
             code = TRY_AGAIN_LATER if problem.code == "unavailable" else FORBIDDEN
-            await self.close(code, problem.detail[:120])
+            self.connection.end(code, problem.detail)
 
     # --- The end --------------------------------------------------------------------------------------
-    async def _write(self, text: str) -> None:
-        await self.send(text_data=text)
+    @property
+    def subscriptions(self) -> dict[str, Subscription]:
+        return self.connection.subscriptions
 
-    async def _close_as_too_slow(self) -> None:
-        await self.close(TOO_SLOW, "too many messages wait; come back with since")
+    def _tell(self, frame: str) -> None:
+        self.connection.channel.tell(frame)
 
     async def _leave(self) -> None:
-        self.outbox.close()
+        self.hub.connections.remove(self.connection)
         while self.subscriptions:
             _, subscription = self.subscriptions.popitem()
             await self.hub.unsubscribe(subscription)

@@ -1,10 +1,15 @@
 """Reading back a topic's stream: what a client missed, and whether all of it is still there."""
 
+import asyncio
+from bisect import bisect_right
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from redis.asyncio import Redis
 
 from apps.realtime.topics import HEAD_SECONDS, Message, head_key, new_epoch, stream_key
+
+READS_AT_ONCE = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,12 +25,21 @@ class History:
         """Whether a reader who stands at `seq` of `epoch` (None: of any) is brought up to date without a gap."""
         if (epoch or self.epoch) != self.epoch or not self.after <= seq <= self.seq:
             return False
-        return sum(message.seq > seq for message in self.messages) == self.seq - seq
+        return len(self.messages) - self._place_after(seq) == self.seq - seq
 
     def nearest(self, epoch: str, seq: int) -> int:
         """Where a reader who cannot be brought up to date goes on: before the first message that is new to him."""
         start = self.messages[0].seq - 1 if self.messages else self.seq
         return start if epoch != self.epoch else max(start, min(seq, self.seq))
+
+    def since(self, after: int | None) -> "History":
+        """The same moment for a reader who asked for less."""
+        if after is None:
+            return History(self.epoch, self.seq, self.seq, [])
+        return History(self.epoch, self.seq, after, self.messages[self._place_after(after) :])
+
+    def _place_after(self, seq: int) -> int:
+        return bisect_right(self.messages, seq, key=lambda message: message.seq)
 
 
 async def read_history(redis: Redis, topic: str, after: int | None = None) -> History:
@@ -47,3 +61,65 @@ def _history(topic: str, epoch: str, seq: int, after: int | None, entries: list)
     messages = [Message(topic, epoch, int(key.partition("-")[0]), fields["text"]) for key, fields in entries]
     known = [message for message in messages if message.seq <= seq]
     return History(epoch, seq, seq if after is None else after, known)
+
+
+class SharedReads:
+    """One read of a topic for all who ask for it before it begins.
+
+    After an outage 2,000 sockets ask for the same stream at once. Nobody joins a read that is under way: it may not
+    hold what came just before he asked.
+    """
+
+    def __init__(self, read: Callable[[str, int | None], Awaitable[History]]) -> None:
+        self._read = read
+        self._at_once = asyncio.Semaphore(READS_AT_ONCE)
+        self._next: dict[str, _Read] = {}
+        self._last: dict[str, _Read] = {}
+
+    async def read(self, topic: str, after: int | None) -> History:
+        """Raises what the read raises."""
+        read = self._next.get(topic) or self._new(topic)
+        read.widen(after)
+        # Who is cancelled must not cancel it for the others.
+        return (await asyncio.shield(read.task)).since(after)
+
+    def close(self) -> None:
+        for read in [*self._next.values(), *self._last.values()]:
+            read.task.cancel()
+
+    def _new(self, topic: str) -> "_Read":
+        read = self._next[topic] = _Read(self._last.get(topic))
+        read.task = asyncio.get_running_loop().create_task(self._carry_out(topic, read))
+        read.task.add_done_callback(_look_at)
+        return read
+
+    async def _carry_out(self, topic: str, read: "_Read") -> History:
+        if read.before is not None:
+            await asyncio.wait([read.before.task])
+            read.before = None
+        async with self._at_once:
+            del self._next[topic]
+            self._last[topic] = read
+            try:
+                return await self._read(topic, read.after)
+            finally:
+                if self._last.get(topic) is read:
+                    del self._last[topic]
+
+
+class _Read:
+    task: asyncio.Task[History]
+
+    def __init__(self, before: "_Read | None") -> None:
+        self.before = before
+        self.after: int | None = None
+
+    def widen(self, after: int | None) -> None:
+        if after is not None:
+            self.after = after if self.after is None else min(self.after, after)
+
+
+def _look_at(task: asyncio.Task[History]) -> None:
+    """Every reader may be gone: then nobody else takes notice of the error."""
+    if not task.cancelled():
+        task.exception()

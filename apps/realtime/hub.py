@@ -1,34 +1,30 @@
 """One hub per process: one Redis subscription, and a plain loop over the sockets that listen (design.md, decision 2).
 
-The text that came from Redis goes out as it is; nothing is decoded per socket. Losing Redis is no special case:
-every confirmation of a subscription, the first as well as one after a reconnection, means "from here on nothing is
-missed", and so every listener then reads what lies before it from the stream.
+The text that came from Redis goes out as it is; nothing is decoded per socket, and no task is switched to.
 """
 
 import asyncio
 import logging
+import re
 from collections.abc import Coroutine
 from typing import Any
 
 from django.conf import settings
 from redis.asyncio import Redis
-from redis.asyncio.client import PubSub
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
-from apps.realtime import listeners
-from apps.realtime.history import History, read_history
+from apps.realtime.connections import SERVICE_RESTART, Connections
+from apps.realtime.control import HUBS_CHANNEL
+from apps.realtime.history import History, SharedReads, read_history
+from apps.realtime.link import LAST_RETRY_SECONDS, RedisLink
 from apps.realtime.protocol import Subscribe
+from apps.realtime.reporting import Reporter
 from apps.realtime.subscriptions import PatternSubscription, Subscription, TopicSubscription
 from apps.realtime.topics import is_pattern, parse_message
 
-# Keeps the subscription connection alive while no topic has a listener.
-IDLE_CHANNEL = "nautilus:hubs"
-IDLE_SECONDS = 5.0
 PATIENCE_SECONDS = 5.0
-READS_AT_ONCE = 16  # after an outage every listener reads its stream
-FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS = 0.1, 2.0
 
 logger = logging.getLogger(__name__)
 
@@ -41,7 +37,8 @@ class Feed:
     """A topic or pattern with at least one listener in this process."""
 
     def __init__(self) -> None:
-        self.listeners: set[Subscription] = set()
+        # In the order in which they came: a set would write to the sockets in a new order with each growth.
+        self.listeners: dict[Subscription, None] = {}
         self.confirmed = asyncio.Event()
 
 
@@ -56,14 +53,37 @@ class Hub:
             socket_connect_timeout=settings.REDIS_TIMEOUT_SECONDS,
             retry=Retry(NoBackoff(), 0),  # redis-py reconnecting behind our back would hide a gap
         )
+        self.connections = Connections()
         self._feeds: dict[str, Feed] = {}
-        self._link: PubSub | None = None
-        self._reads = asyncio.Semaphore(READS_AT_ONCE)
+        self._link = RedisLink(self._redis, HUBS_CHANNEL, self._feeds.keys, self._handle, self._unconfirm)
+        self._reads = SharedReads(lambda topic, after: read_history(self._redis, topic, after))
+        self._reporter = Reporter(self, self._redis)
         self._tasks: set[asyncio.Task[None]] = set()
-        self._listening: asyncio.Task[None] | None = None
-        self._reporting: asyncio.Task[None] | None = None
-        self._id = listeners.new_hub_id()
 
+    def start(self) -> None:
+        """Listens to Redis and answers commands, from now on."""
+        self._link.ensure()
+        self._reporter.ensure()
+
+    def restart(self) -> int:
+        """Closes all sockets, whose clients come back with since, and begins anew; answers with how many they were."""
+        closed = self.connections.end_all(SERVICE_RESTART, "the hub starts anew; come back with since")
+        self._link.begin_anew()
+        return closed
+
+    async def close(self) -> None:
+        running = list(self._tasks)
+        for task in running:
+            task.cancel()
+        self._reads.close()
+        await asyncio.gather(self._link.close(), self._reporter.close(), *running, return_exceptions=True)
+        await self._redis.aclose()
+
+    def topics(self) -> dict[str, int]:
+        """How many listen to each topic and pattern."""
+        return {_name(channel): len(feed.listeners) for channel, feed in self._feeds.items()}
+
+    # --- Starting a subscription ----------------------------------------------------------------------
     async def subscribe(self, subscription: Subscription, request: Subscribe) -> None:
         """Answers the request and brings its subscription live; raises HubUnavailableError."""
         try:
@@ -76,28 +96,22 @@ class Hub:
     async def unsubscribe(self, subscription: Subscription) -> None:
         subscription.close()
         name = _channel(subscription.name)
-        feed = self._feeds.get(name, Feed())
-        feed.listeners.discard(subscription)
-        if not feed.listeners and name in self._feeds:
+        feed = self._feeds.get(name)
+        if feed is None:
+            return
+        feed.listeners.pop(subscription, None)
+        if not feed.listeners:
             del self._feeds[name]
-            await self._tell_redis(name, subscribe=False)
+            await self._link.remove(name)
 
-    async def close(self) -> None:
-        running = [task for task in (self._listening, self._reporting, *self._tasks) if task]
-        for task in running:
-            task.cancel()
-        await asyncio.gather(*running, return_exceptions=True)
-        await self._redis.aclose()
-
-    # --- Starting a subscription ----------------------------------------------------------------------
     async def _attach(self, subscription: Subscription) -> None:
         name = _channel(subscription.name)
         is_new = name not in self._feeds
         feed = self._feeds.setdefault(name, Feed())
-        feed.listeners.add(subscription)
-        self._ensure_listening()
+        feed.listeners[subscription] = None
+        self.start()
         if is_new:
-            await self._tell_redis(name, subscribe=True)
+            await self._link.add(name)
         async with asyncio.timeout(PATIENCE_SECONDS):
             await feed.confirmed.wait()
 
@@ -106,7 +120,7 @@ class Hub:
             subscription.begin(request.request_id)
             return
         async with subscription.reading:
-            history = await self._history(subscription, request.since)
+            history = await self._reads.read(subscription.name, request.since)
             await subscription.begin(history, request)
             await self._go_live(subscription)
 
@@ -116,14 +130,10 @@ class Hub:
 
     async def _missed_by(self, subscription: TopicSubscription) -> History:
         """What lies between the subscription and now; all that there is where the history is another one."""
-        history = await self._history(subscription, subscription.seq)
+        history = await self._reads.read(subscription.name, subscription.seq)
         if history.continues(subscription.epoch, subscription.seq):
             return history
-        return await self._history(subscription, after=0)
-
-    async def _history(self, subscription: TopicSubscription, after: int | None) -> History:
-        async with self._reads:
-            return await read_history(self._redis, subscription.name, after)
+        return await self._reads.read(subscription.name, 0)
 
     # --- Catching up ----------------------------------------------------------------------------------
     def _catch_up_soon(self, subscription: TopicSubscription) -> None:
@@ -150,116 +160,32 @@ class Hub:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    # --- The one Redis subscription -------------------------------------------------------------------
-    def _ensure_listening(self) -> None:
-        if self._listening is None or self._listening.done():
-            self._listening = asyncio.get_running_loop().create_task(self._listen_for_ever())
-        if self._reporting is None or self._reporting.done():
-            self._reporting = asyncio.get_running_loop().create_task(self._report_for_ever())
-
-    async def _listen_for_ever(self) -> None:
-        delay_seconds = FIRST_RETRY_SECONDS
-        while True:
-            if await self._listen_until_lost():
-                delay_seconds = FIRST_RETRY_SECONDS
-            await asyncio.sleep(delay_seconds)
-            delay_seconds = min(2 * delay_seconds, LAST_RETRY_SECONDS)
-
-    async def _listen_until_lost(self) -> bool:
-        """Reads until the connection breaks; whether there was one."""
-        try:
-            async with self._redis.pubsub() as link:
-                await self._connect(link)
-                await self._read(link)
-        except (RedisError, OSError) as error:
-            logger.warning("The hub lost Redis and comes back to it: %s", error)
-        except Exception:  # the hub must outlive a mistake in one message
-            logger.exception("The hub stumbled and starts its Redis subscription anew")
-        return self._forget_link()
-
-    def _forget_link(self) -> bool:
-        had_link, self._link = self._link is not None, None
-        for feed in self._feeds.values():
-            feed.confirmed.clear()
-        return had_link
-
-    async def _connect(self, link: PubSub) -> None:
-        await link.subscribe(IDLE_CHANNEL)
-        self._link = link  # from here on new feeds subscribe by themselves
-        topics = [name for name in self._feeds if not is_pattern(name)]
-        patterns = [name for name in self._feeds if is_pattern(name)]
-        if topics:
-            await link.subscribe(*topics)
-        if patterns:
-            await link.psubscribe(*patterns)
-
-    async def _read(self, link: PubSub) -> None:
-        is_waiting_for_pong = False
-        while True:
-            message = await link.get_message(timeout=IDLE_SECONDS)
-            if message is None and is_waiting_for_pong:
-                raise TimeoutError(f"no answer for {2 * IDLE_SECONDS:g} s")
-            if message is None:
-                await link.ping()
-            else:
-                self._handle(message)
-            is_waiting_for_pong = message is None
-
-    async def _tell_redis(self, name: str, *, subscribe: bool) -> None:
-        if self._link is None:
-            return  # the next connection starts with what is wanted then
-        link = self._link
-        on, off = (link.psubscribe, link.punsubscribe) if is_pattern(name) else (link.subscribe, link.unsubscribe)
-        try:
-            await (on if subscribe else off)(name)
-        except (RedisError, OSError) as error:
-            logger.warning("The hub lost Redis at '%s' and comes back to it: %s", name, error)
-            self._listen_anew()
-
-    def _listen_anew(self) -> None:
-        if self._listening is not None:
-            self._listening.cancel()
-        self._forget_link()
-        self._listening = None
-        self._ensure_listening()
-
-    # --- How many listen ------------------------------------------------------------------------------
-    async def _report_for_ever(self) -> None:
-        """Tells listeners.py; a hub that nobody listens to any more says so once, and then nothing."""
-        said: dict[str, int] = {}
-        while True:
-            counted = listeners.count_by_prefix({name: len(feed.listeners) for name, feed in self._feeds.items()})
-            if counted or said:
-                said = await self._report(counted)
-            await asyncio.sleep(listeners.REPORT_SECONDS)
-
-    async def _report(self, counted: dict[str, int]) -> dict[str, int]:
-        try:
-            await listeners.report_listeners(self._redis, self._id, counted)
-        except (RedisError, OSError) as error:
-            logger.debug("The hub could not say how many listen: %s", error)
-        return counted
-
     # --- What comes from Redis ------------------------------------------------------------------------
-    def _handle(self, message: dict[str, Any]) -> None:
-        kind = message["type"]
-        if kind == "message":
-            self._deliver(message["channel"], message["channel"], message["data"])
-        elif kind == "pmessage":
-            self._deliver(message["pattern"], message["channel"], message["data"])
-        elif kind in ("subscribe", "psubscribe"):
-            self._confirm(message["channel"])
+    def _handle(self, message: dict[str, Any]) -> int:
+        """Says how many sockets were written to."""
+        kind, channel = message["type"], message["channel"]
+        if kind in ("subscribe", "psubscribe"):
+            self._confirm(channel)
+        elif kind == "message" and channel == HUBS_CHANNEL:
+            self._spawn(self._reporter.follow(message["data"]))
+        elif kind in ("message", "pmessage"):
+            return self._deliver(message["pattern"] or channel, channel, message["data"])
+        return 0
 
-    def _deliver(self, feed_name: str, topic: str, text: str) -> None:
+    def _deliver(self, feed_name: str, topic: str, text: str) -> int:
         feed, message = self._feeds.get(feed_name), parse_message(topic, text)
         if feed is None or message is None:
-            return  # nobody listens any more, or somebody else's words on a channel of that name
+            return 0  # nobody listens any more, or somebody else's words on a channel of that name
         gaps = [listener for listener in feed.listeners if not listener.offer(message)]
         for listener in gaps:
             self._catch_up_soon(listener)  # type: ignore[arg-type] # only topics know gaps
+        self._reporter.note(message)
+        return len(feed.listeners)
 
     def _confirm(self, name: str) -> None:
-        feed = self._feeds.get(name, Feed())
+        feed = self._feeds.get(name)
+        if feed is None:
+            return
         is_first = not feed.confirmed.is_set()
         feed.confirmed.set()
         for listener in [listener for listener in feed.listeners if listener.has_begun]:
@@ -267,6 +193,10 @@ class Hub:
                 self._catch_up_soon(listener)
             elif is_first:
                 listener.tell_of_loss()
+
+    def _unconfirm(self) -> None:
+        for feed in self._feeds.values():
+            feed.confirmed.clear()
 
 
 _hubs: dict[asyncio.AbstractEventLoop, Hub] = {}
@@ -285,3 +215,10 @@ def _channel(name: str) -> str:
     if not is_pattern(name):
         return name
     return "".join(f"\\{char}" if char in "*?[]\\^" else char for char in name[:-1]) + "*"
+
+
+def _name(channel: str) -> str:
+    """The pattern that `_channel` made this of."""
+    if not is_pattern(channel):
+        return channel
+    return re.sub(r"\\(.)", r"\1", channel)

@@ -1,10 +1,11 @@
 """What client and server say to each other: contract section 9, docs/asyncapi.yaml. Text in, values out, and back."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
+from apps.realtime.filters import BadFilterError, Filter, parse_filters
 from apps.realtime.topics import BadTopicError, check_subscription, is_pattern, utc_now
 
 MAX_FRAME_BYTES = 64 * 1024
@@ -16,11 +17,10 @@ RequestId = str | int | None
 
 _FIELDS = {
     "ping": {"id"},
-    "subscribe": {"topic", "since", "epoch", "id"},
+    "subscribe": {"topic", "filters", "batch", "since", "epoch", "id"},
     "unsubscribe": {"topic", "id"},
     "list": {"id"},
 }
-_NOT_YET = {"subscribe": {"filters", "batch"}}
 
 
 class ProtocolError(Exception):
@@ -44,6 +44,8 @@ class Subscribe:
     since: int | None = None
     epoch: str | None = None
     request_id: RequestId = None
+    filter: Filter | None = None
+    batch: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +71,8 @@ def parse_request(text: str | None) -> Request:
         return _request(frame, request_id)
     except BadTopicError as error:
         raise ProtocolError("invalid_topic", str(error), request_id) from error
+    except BadFilterError as error:
+        raise ProtocolError("invalid_filter", str(error), request_id) from error
     except ProtocolError as error:
         error.request_id = request_id
         raise
@@ -123,8 +127,6 @@ def _request(frame: dict[str, Any], request_id: RequestId) -> Request:
 
 
 def _check_fields(kind: str, frame: dict[str, Any]) -> None:
-    for name in frame.keys() & _NOT_YET.get(kind, set()):
-        raise ProtocolError("not_supported_yet", f"{name}: not supported yet; leave it out and every message comes.")
     for name in frame.keys() - _FIELDS[kind] - {"type"}:
         expected = ", ".join(sorted(_FIELDS[kind]))
         raise ProtocolError("unknown_field", f"{_short(name)} is no field of '{kind}'; expected {expected}.")
@@ -138,7 +140,7 @@ def _subscribe(frame: dict[str, Any], request_id: RequestId) -> Subscribe:
         raise ProtocolError(
             "invalid_field", f"since: '{topic}' stands for many topics; expected one topic's full name."
         )
-    return Subscribe(topic, since, epoch, request_id)
+    return Subscribe(topic, since, epoch, request_id, parse_filters(frame.get("filters")), _batch(frame.get("batch")))
 
 
 def _topic(frame: dict[str, Any]) -> str:
@@ -161,14 +163,22 @@ def _epoch(value: Any) -> str | None:
     raise ProtocolError("invalid_field", f"epoch: {_short(value)}; expected the text that came with 'subscribed'.")
 
 
+def _batch(value: Any) -> bool:
+    if value is None or isinstance(value, bool):
+        return bool(value)
+    raise ProtocolError("invalid_field", f"batch: {_short(value)}; expected true or false.")
+
+
 def _short(value: Any) -> str:
     text = json.dumps(value)
     return text if len(text) <= 60 else f"{text[:60]}…"
 
 
 # --- Server to client ---------------------------------------------------------------------------------
-def pong(request_id: RequestId = None) -> str:
-    return _frame("pong", request_id, timestamp=utc_now())
+def pong(positions: Mapping[str, int], request_id: RequestId = None) -> str:
+    """`positions`: the seq of each topic with a filter, which lets the client know where it stands."""
+    told = {"positions": dict(positions)} if positions else {}
+    return _frame("pong", request_id, timestamp=utc_now(), **told)
 
 
 def subscribed(topic: str, *, seq: int | None, epoch: str | None, recovered: bool, request_id: RequestId = None) -> str:

@@ -1,27 +1,63 @@
 """One socket's place in one topic. It forwards the next message or none: never one twice, never past a gap."""
 
 import asyncio
+import json
 from collections import deque
+from typing import Any, Protocol
 
 from apps.realtime import protocol
+from apps.realtime.batching import MessageBatcher
+from apps.realtime.filters import Filter
 from apps.realtime.history import History
 from apps.realtime.outbox import Outbox
 from apps.realtime.topics import Message
 
 # What comes while the stream is read. More than this is read from the stream again; below what Outbox.room() grants.
 MAX_HELD = 250
+# A long history goes out in pieces, between which the event loop turns to others.
+REPLAYED_AT_ONCE = 100
 
 
-class TopicSubscription:
+class Sink(Protocol):
+    """Where messages go: the socket's outbox, or its batcher."""
+
+    def put(self, text: str) -> None: ...
+
+
+class Channel:
+    """What a subscription needs of its socket."""
+
+    def __init__(self, outbox: Outbox, batcher: MessageBatcher) -> None:
+        self.outbox = outbox
+        self.batcher = batcher
+
+    def tell(self, frame: str) -> None:
+        """An answer; what was batched before comes before it."""
+        self.batcher.flush()
+        self.outbox.put(frame)
+
+
+class _Listener:
+    def __init__(self, request: protocol.Subscribe, channel: Channel) -> None:
+        self.name = request.topic
+        self.filter: Filter | None = request.filter
+        self.is_open = True
+        self._channel = channel
+        self._sink: Sink = channel.batcher if request.batch else channel.outbox
+
+    def _send(self, message: Message) -> None:
+        if self.filter is None or self.filter.matches(_data_of(message)):
+            self._sink.put(message.text)
+
+
+class TopicSubscription(_Listener):
     """Stands at `seq` of `epoch`. While `live` it takes messages from the hub, else it is reading the stream."""
 
-    def __init__(self, topic: str, outbox: Outbox) -> None:
-        self.name = topic
-        self.outbox = outbox
+    def __init__(self, request: protocol.Subscribe, channel: Channel) -> None:
+        super().__init__(request, channel)
         self.epoch = ""
         self.seq = 0
         self.live = False
-        self.is_open = True
         self.reading = asyncio.Lock()
         self._held: deque[Message] = deque(maxlen=MAX_HELD)
 
@@ -33,7 +69,7 @@ class TopicSubscription:
         """Takes a live message; False when one before it is missing, and the stream has to be read."""
         if self.live and message.seq == self.seq + 1 and message.epoch == self.epoch:
             self.seq = message.seq
-            self.outbox.put(message.text)
+            self._send(message)
             return True
         if self._has(message):
             return True
@@ -59,7 +95,7 @@ class TopicSubscription:
 
     async def settle(self) -> bool:
         """Goes live with what came meanwhile; False when the stream has to be read once more."""
-        await self.outbox.room()
+        await self._channel.outbox.room()
         held, self._held = self._held, deque(maxlen=MAX_HELD)
         self.live = self.is_open and all(self._forward(message) or self._has(message) for message in held)
         return self.live or not self.is_open
@@ -68,15 +104,17 @@ class TopicSubscription:
         self.is_open = self.live = False
 
     async def _replay(self, history: History) -> None:
-        for message in history.messages:
-            await self.outbox.room()
+        for number, message in enumerate(history.messages, 1):
+            await self._channel.outbox.room()
             self._forward(message)
+            if number % REPLAYED_AT_ONCE == 0:
+                await asyncio.sleep(0)
 
     def _forward(self, message: Message) -> bool:
         is_next = self.is_open and message.epoch == self.epoch and message.seq == self.seq + 1
         if is_next:
             self.seq = message.seq
-            self.outbox.put(message.text)
+            self._send(message)
         return is_next
 
     def _has(self, message: Message) -> bool:
@@ -84,23 +122,21 @@ class TopicSubscription:
 
     def _tell(self, seq: int, recovered: bool, request_id: protocol.RequestId = None) -> None:
         frame = protocol.subscribed(self.name, seq=seq, epoch=self.epoch, recovered=recovered, request_id=request_id)
-        self.outbox.put(frame)
+        self._channel.tell(frame)
 
 
-class PatternSubscription:
+class PatternSubscription(_Listener):
     """All topics that begin alike. Their messages have their own topic's seq; what was missed is told, not replayed."""
 
-    def __init__(self, pattern: str, outbox: Outbox, topics: dict[str, "Subscription"]) -> None:
+    def __init__(self, request: protocol.Subscribe, channel: Channel, topics: dict[str, "Subscription"]) -> None:
         """`topics` are the socket's subscriptions: what comes under its own name does not come here again."""
-        self.name = pattern
-        self.outbox = outbox
-        self.is_open = True
+        super().__init__(request, channel)
         self.has_begun = False
         self._topics = topics
 
     def offer(self, message: Message) -> bool:
         if self.has_begun and message.topic not in self._topics and self._covers(message.topic):
-            self.outbox.put(message.text)
+            self._send(message)
         return True
 
     def begin(self, request_id: protocol.RequestId) -> None:
@@ -118,8 +154,19 @@ class PatternSubscription:
         return ":" in self.name or ":" not in topic
 
     def _tell(self, recovered: bool, request_id: protocol.RequestId = None) -> None:
-        frame = protocol.subscribed(self.name, seq=None, epoch=None, recovered=recovered, request_id=request_id)
-        self.outbox.put(frame)
+        self._channel.tell(
+            protocol.subscribed(self.name, seq=None, epoch=None, recovered=recovered, request_id=request_id)
+        )
 
 
 Subscription = TopicSubscription | PatternSubscription
+
+_decoded: tuple[Message | None, Any] = (None, None)
+
+
+def _data_of(message: Message) -> Any:
+    """Decoded once for all the filters of this process: they are offered the same message one after the other."""
+    global _decoded
+    if _decoded[0] is not message:
+        _decoded = (message, json.loads(message.text)["data"])
+    return _decoded[1]

@@ -14,7 +14,9 @@ from a2wsgi import WSGIMiddleware
 from channels.routing import ProtocolTypeRouter, URLRouter
 from django.conf import settings
 
+from apps.realtime.admission import Admission
 from apps.realtime.authentication import SocketAuthentication
+from apps.realtime.lifespan import lifespan
 from apps.realtime.routing import websocket_urlpatterns
 from apps.tasks.waiting import LongPoll
 from nautilus.settled import settle
@@ -24,6 +26,8 @@ over_wsgi: Any = django_over_wsgi  # its types are narrower than WSGI's
 http: Any = WSGIMiddleware(over_wsgi, workers=settings.HTTP_THREADS)
 http = LongPoll(http)  # waits for a task's end outside of the threads
 
-application = ProtocolTypeRouter({"http": http, "websocket": SocketAuthentication(URLRouter(websocket_urlpatterns))})
+sockets = Admission(SocketAuthentication(URLRouter(websocket_urlpatterns)))
+
+application = ProtocolTypeRouter({"http": http, "websocket": sockets, "lifespan": lifespan})
 
 settle()

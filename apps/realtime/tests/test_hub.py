@@ -12,11 +12,13 @@ import pytest
 from redis import Redis
 
 from apps.realtime import hub as hub_module
+from apps.realtime import link as link_module
 from apps.realtime import topics
+from apps.realtime.batching import MessageBatcher
 from apps.realtime.hub import Hub, HubUnavailableError
 from apps.realtime.outbox import MAX_WAITING, Outbox
 from apps.realtime.protocol import Subscribe
-from apps.realtime.subscriptions import PatternSubscription, Subscription, TopicSubscription
+from apps.realtime.subscriptions import Channel, PatternSubscription, Subscription, TopicSubscription
 from apps.realtime.tests.conftest import OwnValkey
 from apps.realtime.topics import stream_key
 
@@ -28,21 +30,22 @@ class Ear:
         self.hub = hub
         self.frames: list[dict[str, Any]] = []
         self.outbox = Outbox(self._take, self._take_overflow)
+        self.channel = Channel(self.outbox, MessageBatcher(emit=self.outbox.put))
         self.overflowed = False
         self.subscriptions: dict[str, Subscription] = {}
 
-    async def _take(self, text: str) -> None:
-        self.frames.append(json.loads(text))
+    async def _take(self, frame: dict[str, Any]) -> None:
+        self.frames.append(json.loads(frame["text"]))
 
     async def _take_overflow(self) -> None:
         self.overflowed = True
 
     async def subscribe(self, topic: str, since: int | None = None, epoch: str | None = None) -> dict[str, Any]:
-        pattern = topic.endswith("*")
-        kind = PatternSubscription(topic, self.outbox, self.subscriptions) if pattern else None
-        self.subscriptions[topic] = kind or TopicSubscription(topic, self.outbox)
+        request = Subscribe(topic, since, epoch)
+        pattern = PatternSubscription(request, self.channel, self.subscriptions) if topic.endswith("*") else None
+        self.subscriptions[topic] = pattern or TopicSubscription(request, self.channel)
         before = len(self.frames)
-        await self.hub.subscribe(self.subscriptions[topic], Subscribe(topic, since, epoch))
+        await self.hub.subscribe(self.subscriptions[topic], request)
         await self.until(lambda: len(self.frames) > before)
         return self.frames[before]
 
@@ -347,7 +350,7 @@ def test_reader_that_does_not_read_is_given_up_and_holds_up_nobody(valkey: OwnVa
         stuck, ear = Ear(hub), Ear(hub)
         await stuck.subscribe(topic)
         await ear.subscribe(topic)
-        stuck.outbox._write = lambda text: asyncio.Event().wait()  # type: ignore[assignment, return-value]
+        stuck.outbox._send = lambda frame: asyncio.Event().wait()  # type: ignore[assignment, return-value]
         await in_thread(publish, valkey, topic, MAX_WAITING + 5)
         await ear.until(lambda: len(ear.seqs) == MAX_WAITING + 5)
         await stuck.until(lambda: stuck.overflowed)
@@ -358,17 +361,17 @@ def test_reader_that_does_not_read_is_given_up_and_holds_up_nobody(valkey: OwnVa
 def test_quiet_connection_is_asked_whether_it_lives(
     valkey: OwnValkey, topic: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hub_module, "IDLE_SECONDS", 0.1)
+    monkeypatch.setattr(link_module, "IDLE_SECONDS", 0.1)
 
     async def story(hub: Hub) -> None:
         ear = Ear(hub)
         await ear.subscribe(topic)
-        link = hub._link
+        link = hub._link._pubsub
         await asyncio.sleep(0.6)
-        assert hub._link is link is not None
+        assert hub._link._pubsub is link is not None
         pid = valkey.pid
         os.kill(pid, signal.SIGSTOP)
-        await ear.until(lambda: hub._link is not link)
+        await ear.until(lambda: hub._link._pubsub is not link)
         os.kill(pid, signal.SIGCONT)
         await in_thread(publish, valkey, topic)
         await ear.until(lambda: ear.seqs == [1])

@@ -6,6 +6,7 @@ import pytest
 import yaml
 from django.conf import settings
 
+from apps.realtime.filters import Condition, Filter
 from apps.realtime.protocol import (
     ListTopics,
     Ping,
@@ -28,6 +29,11 @@ from apps.realtime.protocol import (
         ('{"type":"subscribe","topic":"a:*","id":1}', Subscribe("a:*", request_id=1)),
         ('{"type":"subscribe","topic":"news","since":3,"epoch":"e"}', Subscribe("news", 3, "e")),
         ('{"type":"subscribe","topic":"news","since":0,"epoch":null}', Subscribe("news", 0)),
+        ('{"type":"subscribe","topic":"news","filters":{},"batch":null}', Subscribe("news")),
+        (
+            '{"type":"subscribe","topic":"news","filters":{"var":{"gt":1}},"batch":true}',
+            Subscribe("news", filter=Filter((Condition("var", "gt", 1),)), batch=True),
+        ),
         ('{"type":"unsubscribe","topic":"news"}', Unsubscribe("news")),
     ],
 )
@@ -54,8 +60,10 @@ def test_requests(text: str, request_: object) -> None:
         ('{"type":"publish"}', "unknown_type"),
         ('{"type":"ping","topic":"x"}', "unknown_field"),
         ('{"type":"subscribe","topic":"x","sinse":1}', "unknown_field"),
-        ('{"type":"subscribe","topic":"x","filters":{}}', "not_supported_yet"),
-        ('{"type":"subscribe","topic":"x","batch":true}', "not_supported_yet"),
+        ('{"type":"subscribe","topic":"x","filters":[]}', "invalid_filter"),
+        ('{"type":"subscribe","topic":"x","filters":{"var":{"over":1}}}', "invalid_filter"),
+        ('{"type":"subscribe","topic":"x","filters":{"var":{"gt":null}}}', "invalid_filter"),
+        ('{"type":"subscribe","topic":"x","batch":"yes"}', "invalid_field"),
         ('{"type":"subscribe"}', "missing_field"),
         ('{"type":"subscribe","topic":"x","epoch":"e"}', "missing_field"),
         ('{"type":"subscribe","topic":7}', "invalid_topic"),

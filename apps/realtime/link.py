@@ -1,0 +1,126 @@
+"""A process's one Redis subscription: which channels it wants, and coming back to them when the connection is lost.
+
+Losing Redis is no special case. Every confirmation of a channel, the first as well as one after a reconnection, means
+"from here on nothing is missed"; what lies before it is for whoever wants the channel to read from the stream.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Collection
+from typing import Any
+
+from redis.asyncio import Redis
+from redis.asyncio.client import PubSub
+from redis.exceptions import RedisError
+
+from apps.realtime.topics import is_pattern
+
+IDLE_SECONDS = 5.0
+FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS = 0.1, 2.0
+
+logger = logging.getLogger(__name__)
+
+Handle = Callable[[dict[str, Any]], int]
+
+
+class RedisLink:
+    def __init__(
+        self, redis: Redis, always: str, wanted: Callable[[], Collection[str]], handle: Handle, lost: Callable[[], None]
+    ) -> None:
+        """`always` is a channel that is wanted in any case; it keeps the connection alive while nothing else is.
+
+        `handle` gets each message and confirmation and says how many sockets it wrote to; `lost` is called when
+        nothing is confirmed any more.
+        """
+        self._redis = redis
+        self._always = always
+        self._wanted = wanted
+        self._handle = handle
+        self._lost = lost
+        self._pubsub: PubSub | None = None
+        self._listening: asyncio.Task[None] | None = None
+
+    def ensure(self) -> None:
+        """Listens, from now on."""
+        if self._listening is None or self._listening.done():
+            self._listening = asyncio.get_running_loop().create_task(self._listen_for_ever())
+
+    def begin_anew(self) -> None:
+        if self._listening is not None:
+            self._listening.cancel()
+        self._forget()
+        self._listening = None
+        self.ensure()
+
+    async def close(self) -> None:
+        if self._listening is not None:
+            self._listening.cancel()
+            await asyncio.gather(self._listening, return_exceptions=True)
+
+    async def add(self, name: str) -> None:
+        await self._tell(name, subscribe=True)
+
+    async def remove(self, name: str) -> None:
+        await self._tell(name, subscribe=False)
+
+    async def _tell(self, name: str, *, subscribe: bool) -> None:
+        if self._pubsub is None:
+            return  # the next connection starts with what is wanted then
+        pubsub = self._pubsub
+        on, off = (
+            (pubsub.psubscribe, pubsub.punsubscribe) if is_pattern(name) else (pubsub.subscribe, pubsub.unsubscribe)
+        )
+        call: Callable[[str], Awaitable[Any]] = on if subscribe else off
+        try:
+            await call(name)
+        except (RedisError, OSError) as error:
+            logger.warning("The hub lost Redis at '%s' and comes back to it: %s", name, error)
+            self.begin_anew()
+
+    async def _listen_for_ever(self) -> None:
+        delay_seconds = FIRST_RETRY_SECONDS
+        while True:
+            if await self._listen_until_lost():
+                delay_seconds = FIRST_RETRY_SECONDS
+            await asyncio.sleep(delay_seconds)
+            delay_seconds = min(2 * delay_seconds, LAST_RETRY_SECONDS)
+
+    async def _listen_until_lost(self) -> bool:
+        """Reads until the connection breaks; whether there was one."""
+        try:
+            async with self._redis.pubsub() as pubsub:
+                await self._connect(pubsub)
+                await self._read(pubsub)
+        except (RedisError, OSError) as error:
+            logger.warning("The hub lost Redis and comes back to it: %s", error)
+        except Exception:  # the hub must outlive a mistake in one message
+            logger.exception("The hub stumbled and starts its Redis subscription anew")
+        return self._forget()
+
+    def _forget(self) -> bool:
+        had_one, self._pubsub = self._pubsub is not None, None
+        self._lost()
+        return had_one
+
+    async def _connect(self, pubsub: PubSub) -> None:
+        await pubsub.subscribe(self._always)
+        self._pubsub = pubsub  # from here on what is wanted newly is added by itself
+        topics = [name for name in self._wanted() if not is_pattern(name)]
+        patterns = [name for name in self._wanted() if is_pattern(name)]
+        if topics:
+            await pubsub.subscribe(*topics)
+        if patterns:
+            await pubsub.psubscribe(*patterns)
+
+    async def _read(self, pubsub: PubSub) -> None:
+        is_waiting_for_pong = False
+        while True:
+            message = await pubsub.get_message(timeout=IDLE_SECONDS)
+            if message is None and is_waiting_for_pong:
+                raise TimeoutError(f"no answer for {2 * IDLE_SECONDS:g} s")
+            if message is None:
+                await pubsub.ping()
+            elif self._handle(message):
+                # While there is more to read the client does not wait, and the sockets would wait for it.
+                await asyncio.sleep(0)
+            is_waiting_for_pong = message is None

@@ -1,0 +1,157 @@
+"""What a hub says of itself: every few seconds how many listen, and on demand everything (control.py)."""
+
+import asyncio
+import logging
+import os
+import socket
+import time
+from collections import deque
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+from django.conf import settings
+from redis.exceptions import RedisError
+
+from apps.realtime import control, listeners
+from apps.realtime.connections import Connections
+from apps.realtime.latency import Latencies
+from apps.realtime.topics import Message, utc_now
+
+RATE_SECONDS = 10.0
+# Latencies are those of the last minute, in slices.
+SLICE_SECONDS, SLICES = 10.0, 6
+
+logger = logging.getLogger(__name__)
+
+
+class ReportedHub(Protocol):
+    connections: Connections
+
+    def topics(self) -> dict[str, int]: ...
+
+    def restart(self) -> int: ...
+
+
+class Reporter:
+    def __init__(self, hub: ReportedHub, redis: Any) -> None:
+        self._hub = hub
+        self._redis = redis
+        self._id = listeners.new_hub_id()
+        self._started_at, self._started = utc_now(), time.monotonic()
+        self._latencies: deque[Latencies] = deque([Latencies()], maxlen=SLICES)
+        self._sent: deque[tuple[float, int]] = deque([(self._started, 0)], maxlen=int(RATE_SECONDS) + 1)
+        self._running: list[asyncio.Task[None]] = []
+        self._commands: dict[str, Callable[[], dict[str, Any]]] = {
+            "report": self.report,
+            "restart": lambda: {"connections_closed": hub.restart()},
+            "cleanup": lambda: {"connections_closed": hub.connections.end_stale()},
+        }
+
+    def ensure(self) -> None:
+        if not self._running or any(task.done() for task in self._running):
+            loop = asyncio.get_running_loop()
+            turns = (
+                (1.0, self._sample),
+                (SLICE_SECONDS, self._begin_slice),
+                (listeners.REPORT_SECONDS, self._say_how_many_listen),
+                (settings.WEBSOCKET_HEARTBEAT_SECONDS, self._clean_up),
+            )
+            self._running = [loop.create_task(self._repeat(*turn)) for turn in turns]
+
+    async def close(self) -> None:
+        for task in self._running:
+            task.cancel()
+        await asyncio.gather(*self._running, return_exceptions=True)
+
+    def note(self, message: Message) -> None:
+        """A message that was just written to its sockets."""
+        published = _published_at(message.text)
+        if published is not None:
+            self._latencies[-1].add((time.time() - published) * 1000)
+
+    async def follow(self, text: str) -> None:
+        """Carries out a command to all hubs and answers."""
+        said = control.parse_command(text)
+        if said is None:
+            return
+        command, request_id = said
+        answer = {"process": f"{socket.gethostname()}:{os.getpid()}", "hub": self._id, **self._commands[command]()}
+        try:
+            await control.answer(self._redis, request_id, answer)
+        except (RedisError, OSError) as error:
+            logger.warning("The hub could not answer '%s': %s", command, error)
+
+    def report(self) -> dict[str, Any]:
+        connections = self._hub.connections
+        traffic, batches = connections.traffic, connections.batches
+        return {
+            "started_at": self._started_at,
+            "uptime_seconds": round(time.monotonic() - self._started, 1),
+            "active": len(connections),
+            "max": settings.WEBSOCKET_MAX_CONNECTIONS,
+            "accepted": connections.accepted,
+            "rejected": connections.rejected,
+            "messages_sent": traffic.messages,
+            "bytes_sent": traffic.bytes,
+            "dropped": traffic.dropped,
+            "slow_consumers": traffic.slow_consumers,
+            "queue_depth": connections.queue_depth(),
+            "topics": self._hub.topics(),
+            "users": dict(connections.users()),
+            "latency_counts": self._latencies_of_last_minute().counts(),
+            "messages_per_second": self._rate(),
+            "batches": batches.count,
+            "batched_messages": batches.messages,
+            "batch_size": settings.WEBSOCKET_BATCH_SIZE,
+            "flush_interval": settings.WEBSOCKET_FLUSH_INTERVAL_SECONDS,
+        }
+
+    def _rate(self) -> float:
+        begun, sent = self._sent[0]
+        seconds = time.monotonic() - begun
+        return round((self._hub.connections.traffic.messages - sent) / seconds, 1) if seconds > 0 else 0.0
+
+    def _latencies_of_last_minute(self) -> Latencies:
+        together = Latencies()
+        for part in self._latencies:
+            together.merge(part)
+        return together
+
+    # --- What happens by itself -----------------------------------------------------------------------
+    async def _repeat(self, seconds: float, work: Callable[[], Any]) -> None:
+        while True:
+            try:
+                await work()
+            except Exception:  # statistics must not end with one mistake
+                logger.exception("A hub's regular work failed")
+            await asyncio.sleep(seconds)
+
+    async def _sample(self) -> None:
+        self._sent.append((time.monotonic(), self._hub.connections.traffic.messages))
+
+    async def _begin_slice(self) -> None:
+        self._latencies.append(Latencies())
+
+    async def _clean_up(self) -> None:
+        if closed := self._hub.connections.end_stale():
+            logger.info("%d sockets took nothing for two heartbeats and were closed", closed)
+
+    async def _say_how_many_listen(self) -> None:
+        """Tells listeners.py."""
+        try:
+            counted = listeners.count_by_prefix(self._hub.topics())
+            await listeners.report_listeners(self._redis, self._id, counted)
+        except (RedisError, OSError) as error:
+            logger.debug("The hub could not say how many listen: %s", error)
+
+
+def _published_at(text: str) -> float | None:
+    """Seconds since 1970 by the publisher's clock."""
+    place = text.find('"timestamp":"') + len('"timestamp":"')
+    try:
+        return (
+            datetime.fromisoformat(text[place : place + len("2026-01-01T00:00:00.000")]).replace(tzinfo=UTC).timestamp()
+        )
+    except ValueError:
+        return None
