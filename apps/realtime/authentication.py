@@ -18,11 +18,13 @@ from django.contrib.sessions.backends.db import SessionStore
 from django.db import DatabaseError
 from django.http import HttpRequest, parse_cookie
 from django.http.request import validate_host
+from knox.crypto import hash_token
 from redis.exceptions import RedisError
 
 from apps.realtime.connections import FORBIDDEN, TRY_AGAIN_LATER, UNAUTHENTICATED
 from apps.realtime.consumers import close_with
 from apps.realtime.hub import hub_of_this_process
+from apps.realtime.standing import Proof
 from nautilus.api.authentication import is_local_operator, local_operator, user_of_token
 from nautilus.api.tickets import redeem_ticket
 
@@ -52,7 +54,7 @@ class SocketAuthentication:
             logger.warning("A socket could not be authenticated: %s", error)
             await close_with(TRY_AGAIN_LATER, "credentials cannot be checked now; try again", receive, send)
         else:
-            await self.inner({**scope, "user": user}, receive, send)
+            await self.inner({**scope, "user": user, "proof": proof_of_scope(scope, user)}, receive, send)
 
 
 def user_of_scope(scope: Mapping[str, Any]) -> Any:
@@ -64,6 +66,16 @@ def user_of_scope(scope: Mapping[str, Any]) -> Any:
     if ticket:
         return _known(redeem_ticket(ticket[0]), "the ticket was used, has expired (30 s) or never was")
     return _by_browser_or_machine(scope, headers)
+
+
+def proof_of_scope(scope: Mapping[str, Any], user: Any) -> Proof:
+    """What stands behind `user_of_scope`'s answer, for looking at it again later."""
+    headers = _headers(scope)
+    if "authorization" in headers:
+        return Proof(user.pk, token_digest=hash_token(headers["authorization"].partition(" ")[2].strip()))
+    if b"ticket=" in scope.get("query_string", b""):
+        return Proof(user.pk)
+    return Proof(user.pk, session_key=_session_key(headers))
 
 
 def _headers(scope: Mapping[str, Any]) -> dict[str, str]:
@@ -79,12 +91,16 @@ def _by_token(authorization: str) -> Any:
 def _by_browser_or_machine(scope: Mapping[str, Any], headers: Mapping[str, str]) -> Any:
     if "origin" in headers and not is_our_origin(headers["origin"], headers.get("host", "")):
         raise Refusal(FORBIDDEN, "this Origin is not ours; set NAUTILUS_TRUSTED_ORIGINS, or come with a ticket")
-    session_key = parse_cookie(headers.get("cookie", "")).get(settings.SESSION_COOKIE_NAME)
+    session_key = _session_key(headers)
     if session_key:
         return _known(_user_of_session(session_key), "the session has ended; sign in again")
     client_host = (scope.get("client") or ("",))[0]
     user = local_operator() if is_local_operator(client_host, headers) else None
     return _known(user, "credentials are missing: a bearer token, a session or ?ticket= from /api/v1/auth/ws-ticket")
+
+
+def _session_key(headers: Mapping[str, str]) -> str:
+    return parse_cookie(headers.get("cookie", "")).get(settings.SESSION_COOKIE_NAME, "")
 
 
 def _known(user: Any | None, reason: str) -> Any:

@@ -11,6 +11,7 @@ from django.conf import settings
 from apps.realtime.batching import MessageBatcher
 from apps.realtime.outbox import Outbox, Traffic
 from apps.realtime.subscriptions import Channel, Subscription, TopicSubscription
+from apps.realtime.wording import reason_of_close
 from nautilus.websocket_protocol import protocol_of
 
 # Close codes, beside those of RFC 6455. A browser sees a code only after the handshake, so refusals accept first.
@@ -35,9 +36,10 @@ class Batches:
 class Connection:
     """One socket after its handshake."""
 
-    def __init__(self, send: Any, user: Any, traffic: Traffic, batches: Batches) -> None:
-        """`send` is the server's, `user` who came in."""
+    def __init__(self, send: Any, user: Any, proof: Any, traffic: Traffic, batches: Batches) -> None:
+        """`send` is the server's, `user` who came in, `proof` with what (standing.py)."""
         self.user = user
+        self.proof = proof
         self.subscriptions: dict[str, Subscription] = {}
         # Under another server than ours nothing is written ready-made, and nothing is cut by force.
         self._protocol = protocol_of(send)
@@ -89,7 +91,7 @@ class Connection:
         await self.outbox.flush()
         self.release()
         try:
-            await self._send({"type": "websocket.close", "code": code, "reason": reason[:120]})
+            await self._send({"type": "websocket.close", "code": code, "reason": reason_of_close(reason)})
         except Exception as error:  # the client has gone
             logger.debug("A socket ended before it could be closed with %d: %s", code, error)
 
@@ -130,9 +132,9 @@ class Connections:
         """One whose credentials were not good."""
         self.rejected += 1
 
-    def add(self, send: Any, user: Any) -> Connection:
+    def add(self, send: Any, user: Any, proof: Any) -> Connection:
         self.accepted += 1
-        connection = Connection(send, user, self.traffic, self.batches)
+        connection = Connection(send, user, proof, self.traffic, self.batches)
         self._open.add(connection)
         return connection
 

@@ -21,6 +21,7 @@ from apps.realtime.protocol import ListTopics, Ping, ProtocolError, Subscribe, U
 from apps.realtime.rate import TokenBucket
 from apps.realtime.subscriptions import PatternSubscription, Subscription, TopicSubscription
 from apps.realtime.topics import BadTopicError, check_subscription, is_pattern
+from apps.realtime.wording import reason_of_close
 
 MAX_BAD_FRAMES_IN_A_ROW = 50
 
@@ -49,7 +50,7 @@ class TopicConsumer(AsyncWebsocketConsumer):
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         self.hub: Hub = hub_of_this_process()
-        self.connection: Connection = self.hub.connections.add(send, scope["user"])
+        self.connection: Connection = self.hub.connections.add(send, scope["user"], scope["proof"])
         try:
             await super().__call__(scope, receive, send)
         finally:
@@ -177,4 +178,4 @@ async def close_with(code: int, reason: str, receive: Any, send: Any) -> None:
     """Accepts a socket and closes it."""
     await receive()
     await send({"type": "websocket.accept"})
-    await send({"type": "websocket.close", "code": code, "reason": reason})
+    await send({"type": "websocket.close", "code": code, "reason": reason_of_close(reason)})

@@ -8,10 +8,11 @@ A path goes down by dots, into lists by number (`positions.0.symbol`); one that 
 are compared with numbers and text with text (dates and times in ISO form are text); anything else is no match.
 """
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
+
+from apps.realtime.wording import shown
 
 MAX_CONDITIONS = 20
 MAX_CHOICES = 500
@@ -76,7 +77,7 @@ def parse_filters(given: Any) -> Filter | None:
     if given is None or given == {}:
         return None
     if not isinstance(given, dict):
-        raise BadFilterError(f"filters: {_short(given)}; expected an object such as {_EXAMPLE}.")
+        raise BadFilterError(f"filters: {shown(given)}; expected an object such as {_EXAMPLE}.")
     conditions = tuple(condition for path, wanted in given.items() for condition in _conditions(path, wanted))
     if len(conditions) > MAX_CONDITIONS:
         raise BadFilterError(f"filters: {len(conditions)} conditions; expected at most {MAX_CONDITIONS}.")
@@ -85,7 +86,7 @@ def parse_filters(given: Any) -> Filter | None:
 
 def _conditions(path: str, wanted: Any) -> list[Condition]:
     if not 1 <= len(path) <= MAX_PATH_LENGTH:
-        raise BadFilterError(f"filters: {_short(path)} is no path; expected 1 to {MAX_PATH_LENGTH} characters.")
+        raise BadFilterError(f"filters: {shown(path)} is no path; expected 1 to {MAX_PATH_LENGTH} characters.")
     if not isinstance(wanted, dict):
         return [_condition(path, "eq", wanted)]
     if not wanted:
@@ -96,7 +97,7 @@ def _conditions(path: str, wanted: Any) -> list[Condition]:
 def _condition(path: str, operator: str, operand: Any) -> Condition:
     if operator not in OPERATORS:
         raise BadFilterError(
-            f"filters.{path}: operator {_short(operator)} does not exist; expected one of {', '.join(OPERATORS)}."
+            f"filters.{path}: operator {shown(operator)} does not exist; expected one of {', '.join(OPERATORS)}."
         )
     _CHECKS.get(operator, _check_order)(f"filters.{path}.{operator}", operand)
     return Condition(path, operator, operand)
@@ -104,17 +105,17 @@ def _condition(path: str, operator: str, operand: Any) -> Condition:
 
 def _check_value(name: str, operand: Any) -> None:
     if isinstance(operand, dict | list):
-        raise BadFilterError(f"{name}: {_short(operand)}; expected text, a number, true, false or null.")
+        raise BadFilterError(f"{name}: {shown(operand)}; expected text, a number, true, false or null.")
 
 
 def _check_order(name: str, operand: Any) -> None:
     if not _order_of(operand):
-        raise BadFilterError(f"{name}: {_short(operand)}; expected a number or text.")
+        raise BadFilterError(f"{name}: {shown(operand)}; expected a number or text.")
 
 
 def _check_choices(name: str, operand: Any) -> None:
     if not isinstance(operand, list) or not 1 <= len(operand) <= MAX_CHOICES:
-        raise BadFilterError(f"{name}: {_short(operand)}; expected a list of 1 to {MAX_CHOICES} values.")
+        raise BadFilterError(f"{name}: {shown(operand)}; expected a list of 1 to {MAX_CHOICES} values.")
     for choice in operand:
         _check_value(name, choice)
 
@@ -133,8 +134,3 @@ def _value_at(data: Any, path: str) -> Any:
         else:
             return None
     return data
-
-
-def _short(value: Any) -> str:
-    text = json.dumps(value)
-    return text if len(text) <= 60 else f"{text[:60]}…"

@@ -27,6 +27,15 @@ class History:
             return False
         return len(self.messages) - self._place_after(seq) == self.seq - seq
 
+    def contradicts(self, last: Message | None) -> bool:
+        """Whether a reader was given something else, under this epoch, than what stands here: Redis has lost writes."""
+        if last is None or last.epoch != self.epoch:
+            return False
+        if self.seq < last.seq:
+            return True
+        here = self.messages[self._place_after(last.seq) - 1 :][:1] if self.messages else []
+        return any(message.seq == last.seq and message.text != last.text for message in here)
+
     def nearest(self, epoch: str, seq: int) -> int:
         """Where a reader who cannot be brought up to date goes on: before the first message that is new to him."""
         start = self.messages[0].seq - 1 if self.messages else self.seq
@@ -55,6 +64,19 @@ async def read_history(redis: Redis, topic: str, after: int | None = None) -> Hi
             reading.xrange(stream_key(topic), min=f"({after}-0")
         _, _, (epoch, seq), *entries = await reading.execute()
     return _history(topic, epoch, int(seq or 0), after, entries[0] if entries else [])
+
+
+async def begin_anew(redis: Redis, topic: str, epoch: str) -> None:
+    """Ends an epoch that cannot be trusted, unless somebody has done so: readers are told, instead of given a mixture."""
+    await redis.eval(_BEGIN_ANEW, 2, head_key(topic), stream_key(topic), epoch, new_epoch())  # type: ignore[misc]
+
+
+_BEGIN_ANEW = """
+if redis.call('HGET', KEYS[1], 'epoch') == ARGV[1] then
+  redis.call('HSET', KEYS[1], 'epoch', ARGV[2], 'seq', 0)
+  redis.call('DEL', KEYS[2])
+end
+"""
 
 
 def _history(topic: str, epoch: str, seq: int, after: int | None, entries: list) -> History:

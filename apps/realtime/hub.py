@@ -17,10 +17,12 @@ from redis.exceptions import RedisError
 
 from apps.realtime.connections import SERVICE_RESTART, Connections
 from apps.realtime.control import HUBS_CHANNEL
-from apps.realtime.history import History, SharedReads, read_history
+from apps.realtime.history import History, SharedReads, begin_anew, read_history
 from apps.realtime.link import LAST_RETRY_SECONDS, RedisLink
 from apps.realtime.protocol import Subscribe
+from apps.realtime.regular import Regular
 from apps.realtime.reporting import Reporter
+from apps.realtime.standing import TURN_SECONDS, Standing
 from apps.realtime.subscriptions import PatternSubscription, Subscription, TopicSubscription
 from apps.realtime.topics import is_pattern, parse_message
 
@@ -58,12 +60,20 @@ class Hub:
         self._link = RedisLink(self._redis, HUBS_CHANNEL, self._feeds.keys, self._handle, self._unconfirm)
         self._reads = SharedReads(lambda topic, after: read_history(self._redis, topic, after))
         self._reporter = Reporter(self, self._redis)
+        standing = Standing(self.connections, self.unsubscribe)
+        self._regular = Regular(
+            (
+                *self._reporter.turns(),
+                (TURN_SECONDS, standing.look_again),
+                (settings.WEBSOCKET_HEARTBEAT_SECONDS, self._clean_up),
+            )
+        )
         self._tasks: set[asyncio.Task[None]] = set()
 
     def start(self) -> None:
         """Listens to Redis and answers commands, from now on."""
         self._link.ensure()
-        self._reporter.ensure()
+        self._regular.ensure()
 
     def restart(self) -> int:
         """Closes all sockets, whose clients come back with since, and begins anew; answers with how many they were."""
@@ -76,12 +86,16 @@ class Hub:
         for task in running:
             task.cancel()
         self._reads.close()
-        await asyncio.gather(self._link.close(), self._reporter.close(), *running, return_exceptions=True)
+        await asyncio.gather(self._link.close(), self._regular.close(), *running, return_exceptions=True)
         await self._redis.aclose()
 
     def topics(self) -> dict[str, int]:
         """How many listen to each topic and pattern."""
         return {_name(channel): len(feed.listeners) for channel, feed in self._feeds.items()}
+
+    async def _clean_up(self) -> None:
+        if closed := self.connections.end_stale():
+            logger.info("%d sockets took nothing for two heartbeats and were closed", closed)
 
     # --- Starting a subscription ----------------------------------------------------------------------
     async def subscribe(self, subscription: Subscription, request: Subscribe) -> None:
@@ -130,8 +144,12 @@ class Hub:
 
     async def _missed_by(self, subscription: TopicSubscription) -> History:
         """What lies between the subscription and now; all that there is where the history is another one."""
-        history = await self._reads.read(subscription.name, subscription.seq)
-        if history.continues(subscription.epoch, subscription.seq):
+        # One more than was missed: whether the last message is still the one that went out.
+        history = await self._reads.read(subscription.name, max(subscription.seq - 1, 0))
+        if history.contradicts(subscription.last):
+            logger.error("Topic '%s': Redis lost messages that had gone out; a new epoch begins", subscription.name)
+            await begin_anew(self._redis, subscription.name, history.epoch)
+        elif history.continues(subscription.epoch, subscription.seq):
             return history
         return await self._reads.read(subscription.name, 0)
 

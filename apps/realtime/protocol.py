@@ -7,6 +7,7 @@ from typing import Any, NoReturn
 
 from apps.realtime.filters import BadFilterError, Filter, parse_filters
 from apps.realtime.topics import BadTopicError, check_subscription, is_pattern, utc_now
+from apps.realtime.wording import shown
 
 MAX_FRAME_BYTES = 64 * 1024
 MAX_SEQ = 2**53
@@ -85,7 +86,7 @@ def _decode(text: str | None) -> dict[str, Any]:
         raise ProtocolError("too_large", f"The frame has over {MAX_FRAME_BYTES} bytes; expected at most that many.")
     frame = _json(text)
     if not isinstance(frame, dict):
-        raise ProtocolError("not_an_object", f'{_short(frame)} is no object; expected e.g. {{"type": "ping"}}.')
+        raise ProtocolError("not_an_object", f'{shown(frame)} is no object; expected e.g. {{"type": "ping"}}.')
     return frame
 
 
@@ -110,14 +111,14 @@ def _request_id(frame: dict[str, Any]) -> RequestId:
     if isinstance(value, str) and len(value) <= MAX_ID_LENGTH:
         return value
     raise ProtocolError(
-        "invalid_field", f"id: {_short(value)}; expected an integer, or text of {MAX_ID_LENGTH} at most."
+        "invalid_field", f"id: {shown(value)}; expected an integer, or text of {MAX_ID_LENGTH} at most."
     )
 
 
 def _request(frame: dict[str, Any], request_id: RequestId) -> Request:
     kind = frame.get("type")
     if not isinstance(kind, str) or kind not in _FIELDS:
-        raise ProtocolError("unknown_type", f"type: {_short(kind)}; expected one of {', '.join(_FIELDS)}.")
+        raise ProtocolError("unknown_type", f"type: {shown(kind)}; expected one of {', '.join(_FIELDS)}.")
     _check_fields(kind, frame)
     if kind == "subscribe":
         return _subscribe(frame, request_id)
@@ -129,7 +130,7 @@ def _request(frame: dict[str, Any], request_id: RequestId) -> Request:
 def _check_fields(kind: str, frame: dict[str, Any]) -> None:
     for name in frame.keys() - _FIELDS[kind] - {"type"}:
         expected = ", ".join(sorted(_FIELDS[kind]))
-        raise ProtocolError("unknown_field", f"{_short(name)} is no field of '{kind}'; expected {expected}.")
+        raise ProtocolError("unknown_field", f"{shown(name)} is no field of '{kind}'; expected {expected}.")
 
 
 def _subscribe(frame: dict[str, Any], request_id: RequestId) -> Subscribe:
@@ -147,31 +148,26 @@ def _topic(frame: dict[str, Any]) -> str:
     if "topic" not in frame:
         raise ProtocolError("missing_field", "topic is missing; expected e.g. 'system:health'.")
     if not isinstance(frame["topic"], str):
-        raise ProtocolError("invalid_topic", f"topic: {_short(frame['topic'])}; expected text, e.g. 'system:health'.")
+        raise ProtocolError("invalid_topic", f"topic: {shown(frame['topic'])}; expected text, e.g. 'system:health'.")
     return check_subscription(frame["topic"])
 
 
 def _since(value: Any) -> int | None:
     if value is None or (type(value) is int and 0 <= value <= MAX_SEQ):
         return value
-    raise ProtocolError("invalid_field", f"since: {_short(value)}; expected the seq of the last message, or 0 for all.")
+    raise ProtocolError("invalid_field", f"since: {shown(value)}; expected the seq of the last message, or 0 for all.")
 
 
 def _epoch(value: Any) -> str | None:
     if value is None or (isinstance(value, str) and 1 <= len(value) <= MAX_EPOCH_LENGTH):
         return value
-    raise ProtocolError("invalid_field", f"epoch: {_short(value)}; expected the text that came with 'subscribed'.")
+    raise ProtocolError("invalid_field", f"epoch: {shown(value)}; expected the text that came with 'subscribed'.")
 
 
 def _batch(value: Any) -> bool:
     if value is None or isinstance(value, bool):
         return bool(value)
-    raise ProtocolError("invalid_field", f"batch: {_short(value)}; expected true or false.")
-
-
-def _short(value: Any) -> str:
-    text = json.dumps(value)
-    return text if len(text) <= 60 else f"{text[:60]}…"
+    raise ProtocolError("invalid_field", f"batch: {shown(value)}; expected true or false.")
 
 
 # --- Server to client ---------------------------------------------------------------------------------

@@ -1,6 +1,5 @@
 """What a hub says of itself: every few seconds how many listen, and on demand everything (control.py)."""
 
-import asyncio
 import logging
 import os
 import socket
@@ -16,6 +15,7 @@ from redis.exceptions import RedisError
 from apps.realtime import control, listeners
 from apps.realtime.connections import Connections
 from apps.realtime.latency import Latencies
+from apps.realtime.regular import Turn
 from apps.realtime.topics import Message, utc_now
 
 RATE_SECONDS = 10.0
@@ -41,28 +41,19 @@ class Reporter:
         self._started_at, self._started = utc_now(), time.monotonic()
         self._latencies: deque[Latencies] = deque([Latencies()], maxlen=SLICES)
         self._sent: deque[tuple[float, int]] = deque([(self._started, 0)], maxlen=int(RATE_SECONDS) + 1)
-        self._running: list[asyncio.Task[None]] = []
         self._commands: dict[str, Callable[[], dict[str, Any]]] = {
             "report": self.report,
             "restart": lambda: {"connections_closed": hub.restart()},
             "cleanup": lambda: {"connections_closed": hub.connections.end_stale()},
         }
 
-    def ensure(self) -> None:
-        if not self._running or any(task.done() for task in self._running):
-            loop = asyncio.get_running_loop()
-            turns = (
-                (1.0, self._sample),
-                (SLICE_SECONDS, self._begin_slice),
-                (listeners.REPORT_SECONDS, self._say_how_many_listen),
-                (settings.WEBSOCKET_HEARTBEAT_SECONDS, self._clean_up),
-            )
-            self._running = [loop.create_task(self._repeat(*turn)) for turn in turns]
-
-    async def close(self) -> None:
-        for task in self._running:
-            task.cancel()
-        await asyncio.gather(*self._running, return_exceptions=True)
+    def turns(self) -> tuple[Turn, ...]:
+        """What happens by itself."""
+        return (
+            (1.0, self._sample),
+            (SLICE_SECONDS, self._begin_slice),
+            (listeners.REPORT_SECONDS, self._say_how_many_listen),
+        )
 
     def note(self, message: Message) -> None:
         """A message that was just written to its sockets."""
@@ -118,24 +109,11 @@ class Reporter:
             together.merge(part)
         return together
 
-    # --- What happens by itself -----------------------------------------------------------------------
-    async def _repeat(self, seconds: float, work: Callable[[], Any]) -> None:
-        while True:
-            try:
-                await work()
-            except Exception:  # statistics must not end with one mistake
-                logger.exception("A hub's regular work failed")
-            await asyncio.sleep(seconds)
-
     async def _sample(self) -> None:
         self._sent.append((time.monotonic(), self._hub.connections.traffic.messages))
 
     async def _begin_slice(self) -> None:
         self._latencies.append(Latencies())
-
-    async def _clean_up(self) -> None:
-        if closed := self._hub.connections.end_stale():
-            logger.info("%d sockets took nothing for two heartbeats and were closed", closed)
 
     async def _say_how_many_listen(self) -> None:
         """Tells listeners.py."""

@@ -57,6 +57,7 @@ class TopicSubscription(_Listener):
         super().__init__(request, channel)
         self.epoch = ""
         self.seq = 0
+        self.last: Message | None = None  # the message at `seq`, where it came from here
         self.live = False
         self.reading = asyncio.Lock()
         self._held: deque[Message] = deque(maxlen=MAX_HELD)
@@ -69,6 +70,7 @@ class TopicSubscription(_Listener):
         """Takes a live message; False when one before it is missing, and the stream has to be read."""
         if self.live and message.seq == self.seq + 1 and message.epoch == self.epoch:
             self.seq = message.seq
+            self.last = message
             self._send(message)
             return True
         if self._has(message):
@@ -114,6 +116,7 @@ class TopicSubscription(_Listener):
         is_next = self.is_open and message.epoch == self.epoch and message.seq == self.seq + 1
         if is_next:
             self.seq = message.seq
+            self.last = message
             self._send(message)
         return is_next
 

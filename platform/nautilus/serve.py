@@ -34,7 +34,7 @@ def main() -> None:
         proxy_headers=False,
         backlog=BACKLOG,
         access_log=False,
-        log_level=settings.LOG_LEVEL.lower(),
+        log_config=None,  # Django's
         timeout_graceful_shutdown=settings.HTTP_SHUTDOWN_SECONDS,
     )
 

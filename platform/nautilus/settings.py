@@ -416,8 +416,11 @@ LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
+    "filters": {"client_faults": {"()": "nautilus.logs.ClientFaults"}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
+    # Two lines for each socket that comes are 4,000 when all of them come back.
+    "loggers": {"uvicorn.error": {"level": "WARNING", "filters": ["client_faults"]}},
 }
 
 

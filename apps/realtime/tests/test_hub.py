@@ -20,7 +20,7 @@ from apps.realtime.outbox import MAX_WAITING, Outbox
 from apps.realtime.protocol import Subscribe
 from apps.realtime.subscriptions import Channel, PatternSubscription, Subscription, TopicSubscription
 from apps.realtime.tests.conftest import OwnValkey
-from apps.realtime.topics import stream_key
+from apps.realtime.topics import head_key, stream_key
 
 
 class Ear:
@@ -255,6 +255,37 @@ def test_wiped_and_restarted_redis_is_told_without_waiting_for_a_message(valkey:
         await in_thread(valkey.start)
         await ear.until(lambda: bool(ear.losses))
         assert ear.losses[0]["seq"] == 0
+
+    run(valkey, story)
+
+
+@pytest.mark.parametrize("published_before_the_hub_is_back", [0, 1, 4])
+def test_redis_that_lost_its_last_writes_is_a_new_epoch_and_never_a_mixture(
+    valkey: OwnValkey, topic: str, published_before_the_hub_is_back: int
+) -> None:
+    def lose_the_last_two() -> None:
+        valkey.client.hset(head_key(topic), "seq", 3)
+        valkey.client.xdel(stream_key(topic), "4-0", "5-0")
+        # The stream's own last id goes back too, as it does when a machine fails before its disk has all.
+        kept = valkey.client.xrange(stream_key(topic))
+        valkey.client.delete(stream_key(topic))
+        for entry, fields in kept:
+            valkey.client.xadd(stream_key(topic), fields, id=entry)
+
+    async def story(hub: Hub) -> None:
+        ear = Ear(hub)
+        old = (await ear.subscribe(topic))["epoch"]
+        await in_thread(publish, valkey, topic, 5)
+        await ear.until(lambda: len(ear.seqs) == 5)
+        lose_the_last_two()
+        valkey.client.client_kill_filter(_type="pubsub")
+        publish(valkey, topic, published_before_the_hub_is_back)
+        await ear.until(lambda: bool(ear.losses))
+        assert ear.losses[0]["epoch"] != old
+        await in_thread(publish, valkey, topic, 2)
+        await ear.until(lambda: len(ear.seqs) == 7)
+        assert ear.seqs[5:] == [1, 2]
+        assert (await Ear(hub).subscribe(topic, since=5, epoch=old))["recovered"] is False
 
     run(valkey, story)
 
