@@ -13,6 +13,8 @@ PYTHON3 ?= $(shell for python in python3 python3.14 python3.13 python3.12 python
 stamp = $(VENV)/.installed-$(1)-$(shell cksum < $(1) | cut -d' ' -f1)
 RUN_STAMP := $(call stamp,requirements.txt)
 DEV_STAMP := $(call stamp,requirements-dev.txt)
+NODE_MODULES := tests/javascript/node_modules
+NODE_STAMP := $(NODE_MODULES)/.installed-$(shell cksum < tests/javascript/package-lock.json | cut -d' ' -f1)
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes
 ARGS ?=
 
@@ -31,11 +33,11 @@ run: $(RUN_STAMP) ## Starts everything on this machine and serves until Ctrl-C (
 	@exec $(BIN)/python -m nautilus.local run $(ARGS)
 
 .PHONY: test
-test: $(DEV_STAMP) ## Runs the tests against real servers of their own, but for those below (ARGS='-k word' picks some)
+test: $(DEV_STAMP) $(NODE_STAMP) ## Runs the tests against real servers of their own, but for those below (ARGS='-k word' picks some)
 	@exec $(BIN)/python -m pytest -m 'not platform and not faults and not thorough' $(ARGS)
 
 .PHONY: test-platform
-test-platform: $(DEV_STAMP) ## Follows clients through a running platform, and the README and how-to word by word
+test-platform: $(DEV_STAMP) $(NODE_STAMP) ## Follows clients through a running platform, and the README and how-to word by word
 	@exec $(BIN)/python -m pytest -m platform $(ARGS)
 
 .PHONY: test-thorough
@@ -96,7 +98,7 @@ LOCK = $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version
 
 .PHONY: clean
 clean: ## Removes the virtual environment and caches; the data in .nautilus stay
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) $(NODE_MODULES) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(BIN)/python:
@@ -117,3 +119,8 @@ $(DEV_STAMP): | $(BIN)/python
 	@echo "Installing requirements-dev.txt ..."
 	@$(PIP_INSTALL) -r requirements-dev.txt
 	@rm -f $(VENV)/.installed-* && touch $@ $(RUN_STAMP)
+
+# Without npm the tests that need it fail, and say so; the others run.
+$(NODE_STAMP):
+	@if command -v npm >/dev/null; then echo "Installing tests/javascript/package-lock.json ..." && \
+		npm ci --prefix tests/javascript --no-audit --no-fund --silent && touch $@; fi

@@ -13,6 +13,7 @@ from benchmarks import (
     pretrade,
     rolling_and_bootstrap,
     simulated_paths,
+    sockets,
     streaming,
     submit_to_push,
 )
@@ -26,6 +27,7 @@ BENCHMARKS: dict[str, Any] = {
     "pretrade": pretrade,
     "rolling_and_bootstrap": rolling_and_bootstrap,
     "simulated_paths": simulated_paths,
+    "sockets": sockets,
     "streaming": streaming,
     "submit_to_push": submit_to_push,
 }

@@ -1,6 +1,5 @@
 """From sending a request to holding its pushed result, beside a bare Celery `delay().get()` on the same Valkey."""
 
-import json
 import os
 import subprocess
 import sys
@@ -13,11 +12,11 @@ from typing import Any
 import httpx
 from rich.console import Console
 from rich.table import Table
-from websockets.sync.client import ClientConnection, connect
 
 from benchmarks.measuring import interleaved, ratio, spread
 from nautilus.local.environment import local_secrets
 from nautilus.local.home import ROOT
+from nautilus_client import Client
 from tests.running import ANALYZE, Platform, running_platform, wait_until
 
 TITLE = "Submit to pushed result, one portfolio"
@@ -47,13 +46,13 @@ def clients(platform: Platform) -> Iterator[dict[str, Callable[[], None]]]:
     with (
         platform.client() as local,
         platform.client() as remote,
-        connect(f"{platform.socket_address}/ws") as local_socket,
-        connect(f"{platform.socket_address}/ws", additional_headers=bearer) as remote_socket,
+        Client(platform.socket_address) as local_sockets,
+        Client(platform.socket_address, token=token) as remote_sockets,
     ):
         remote.headers.update(bearer)
         yield {
-            OURS: lambda: submit_and_hear(local, local_socket),
-            OURS_TOKEN: lambda: submit_and_hear(remote, remote_socket),
+            OURS: lambda: submit_and_hear(local, local_sockets),
+            OURS_TOKEN: lambda: submit_and_hear(remote, remote_sockets),
         }
 
 
@@ -63,17 +62,12 @@ def _token(platform: Platform) -> str:
         return str(client.post("/api/v1/auth/token", json=credentials).json()["token"])
 
 
-def submit_and_hear(client: httpx.Client, socket: ClientConnection) -> None:
+def submit_and_hear(client: httpx.Client, sockets: Client) -> None:
     """As a client does it: POST, subscribe to the answer's topic from its beginning, read until it has ended."""
-    topic = client.post(ANALYZE, json={"portfolio_id": "PORTFOLIO_001"}).json()["topic"]
-    socket.send(json.dumps({"type": "subscribe", "topic": topic, "since": 0}))
-    while True:
-        frame = json.loads(socket.recv(timeout=30))
-        if frame["type"] == "message" and frame["topic"] == topic and frame["data"]["status"] != "processing":
-            break
-    if frame["data"]["result"] is None:
-        raise RuntimeError(f"the job failed: {frame['data']['error']}")
-    socket.send(json.dumps({"type": "unsubscribe", "topic": topic}))
+    task_id = client.post(ANALYZE, json={"portfolio_id": "PORTFOLIO_001"}).json()["task_id"]
+    task = sockets.wait_for_task(task_id, timeout=30)
+    if task["result"] is None:
+        raise RuntimeError(f"the job failed: {task['error']}")
 
 
 @contextmanager

@@ -87,7 +87,7 @@ def _group(name: str) -> str:
 @contextmanager
 def running_platform(home: Path, **settings: str) -> Iterator[Platform]:
     """`python -m nautilus.local run` on a home and ports of its own, until the block ends."""
-    port, flower_port = _free_ports(2)
+    port, flower_port = free_ports(2)
     ours = {"NAUTILUS_HOME": str(home), "NAUTILUS_PORT": str(port), "NAUTILUS_FLOWER_PORT": str(flower_port)}
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("NAUTILUS_", "DATABASE_"))}
     inherited.pop("REDIS_URL", None)
@@ -118,10 +118,20 @@ def another_web_process(
     platform: Platform, application: str = "nautilus.asgi:application"
 ) -> Iterator[tuple[int, "subprocess.Popen[bytes]"]]:
     """One more process that answers for the platform, as on a second machine: its port and the process itself."""
-    (port,) = _free_ports(1)
+    (port,) = free_ports(1)
     flags = ["--lifespan", "off", "--no-access-log", "--log-level", "error", "--timeout-keep-alive", "600"]
     process = subprocess.Popen(
-        [sys.executable, "-m", "uvicorn", application, "--port", str(port), "--ws", "websockets", *flags],
+        [
+            sys.executable,
+            "-m",
+            "uvicorn",
+            application,
+            "--port",
+            str(port),
+            "--ws",
+            "nautilus.websocket_protocol:WebSocketProtocol",
+            *flags,
+        ],
         cwd=ROOT,
         env={**os.environ, **_environment_of(platform)},
         stderr=subprocess.DEVNULL,
@@ -153,7 +163,7 @@ def _is_ready(process: "subprocess.Popen[str]", log: Path) -> bool:
     return "Ready after" in text
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
     probes = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
     ports = [probe.getsockname()[1] for probe in probes]
     for probe in probes:

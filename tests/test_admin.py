@@ -20,7 +20,7 @@ from apps.tasks.tests.factories import make_task
 
 pytestmark = pytest.mark.django_db
 
-OURS = ("analytics", "api", "auth", "knox", "portfolios", "risk", "tasks")
+OURS = ("analytics", "api", "auth", "knox", "portfolios", "realtime", "risk", "tasks")
 MODELS = sorted((m for m in admin.site._registry if m._meta.app_label in OURS), key=lambda m: m._meta.label)
 
 ANALYZE = {

@@ -11,6 +11,7 @@ from rest_framework.test import APIClient
 
 from apps.analytics.real_time_engine import RealTimeAnalyticsEngine
 from apps.portfolios.tests.factories import client_of, make_portfolio, make_prices, make_trade
+from apps.realtime.tests.said_processes import said_processes
 
 pytestmark = pytest.mark.django_db
 
@@ -20,11 +21,6 @@ ENDPOINTS = CONTRACT["endpoints"]
 # What later issues build. A path leaves this list when it answers: the last test sees to that.
 NOT_YET = {
     "/api/v1/sprint3/system/health",
-    "/api/v1/sprint3/websocket/stats",
-    "/api/v1/sprint3/websocket/restart",
-    "/api/v1/sprint3/websocket/subscriptions",
-    "/api/v1/sprint3/websocket/broadcast",
-    "/api/v1/sprint3/websocket/performance",
     "/api/v1/sprint3/risk/health",
     "/api/v1/sprint3/analytics/health",
     "/api/v1/sprint3/strategy/deployments",
@@ -47,6 +43,17 @@ def streaming_engine(request) -> Iterator[None]:
     engine.step()
     yield
     engine.leave()
+
+
+@pytest.fixture(autouse=True)
+def socket_server(request) -> Iterator[None]:
+    """One that hears a restart: without any there is nothing to restart."""
+    if "websocket/restart" not in request.node.name:
+        yield
+        return
+    with said_processes() as say:
+        say({"process": "host:1", "hub": "a", "connections_closed": 0})
+        yield
 
 
 def name_of(endpoint: dict[str, Any]) -> str:

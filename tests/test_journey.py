@@ -1,16 +1,15 @@
 """The main job as a client sees it, against the platform that `make run` starts."""
 
 import asyncio
-import json
 import time
 from typing import Any
 
 import httpx
 import psutil
 import pytest
-from websockets.asyncio.client import connect
 
 from nautilus.local.environment import local_secrets
+from nautilus_client import Client
 from tests.running import ANALYZE, Platform
 
 pytestmark = [pytest.mark.slow, pytest.mark.platform]
@@ -62,20 +61,21 @@ def test_same_inputs_have_the_same_snapshot_and_the_same_bits(platform: Platform
 
 
 def test_result_is_pushed_to_who_listens(platform: Platform):
-    async def listen() -> list[dict[str, Any]]:
-        async with httpx.AsyncClient(base_url=platform.address, trust_env=False) as client:
-            accepted = await client.post(ANALYZE, json={"portfolio_id": "PORTFOLIO_003", "confidence": 0.9})
-        seen = []
-        async with connect(f"{platform.socket_address}/ws/{accepted.json()['topic'].replace(':', '/')}") as socket:
-            while not seen or seen[-1].get("data", {}).get("status") != "succeeded":
-                seen.append(json.loads(await asyncio.wait_for(socket.recv(), 20)))
-        return seen
+    with platform.client() as client, Client(platform.socket_address) as sockets:
+        accepted = client.post(ANALYZE, json={"portfolio_id": "PORTFOLIO_003", "confidence": 0.9}).json()
+        with sockets.subscribe(accepted["topic"], since=0) as changes:
+            seen = [changes.receive(20)]
+            while seen[-1].data["status"] == "processing":
+                seen.append(changes.receive(20))
+    assert [change.seq for change in seen] == list(range(1, len(seen) + 1))
+    assert (seen[-1].data["status"], seen[-1].data["result"]["portfolio_id"]) == ("succeeded", "PORTFOLIO_003")
 
-    frames = asyncio.run(listen())
-    assert frames[0]["type"] == "subscribed"
-    messages = [frame for frame in frames if frame["type"] == "message"]
-    assert [message["seq"] for message in messages] == list(range(1, len(messages) + 1))
-    assert messages[-1]["data"]["result"]["portfolio_id"] == "PORTFOLIO_003"
+
+def test_task_that_is_waited_for_by_socket_is_what_the_api_shows(platform: Platform):
+    with platform.client() as client, Client(platform.socket_address) as sockets:
+        accepted = client.post(ANALYZE, json={"portfolio_id": "PORTFOLIO_003", "confidence": 0.91}).json()
+        pushed = sockets.wait_for_task(accepted["task_id"], timeout=20)
+        assert pushed == client.get(accepted["status_url"]).json()
 
 
 def test_long_poll_answers_when_the_task_ends_and_not_before_its_time(platform: Platform):

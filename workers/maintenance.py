@@ -3,6 +3,8 @@
 from celery import shared_task
 
 from apps.portfolios import histories, price_import, reservations
+from apps.realtime import metrics
+from apps.realtime.websocket_manager import WebSocketManager
 from apps.risk import all_portfolios
 from apps.tasks import dispatch
 from nautilus.api import authentication, idempotency
@@ -30,7 +32,13 @@ def forget() -> dict[str, int]:
         "answers": idempotency.forget_old_answers(),
         "uploads": price_import.forget_uploads(),
         "tokens": authentication.forget_expired_tokens(),
+        "websocket_metrics": metrics.forget_old_metrics(),
     }
+
+
+@shared_task(name="websocket.record_metrics")
+def record_websocket_metrics() -> int:
+    return metrics.record_metrics(WebSocketManager().ask())
 
 
 @shared_task(name="risk.nightly")

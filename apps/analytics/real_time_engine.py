@@ -27,7 +27,7 @@ from apps.analytics.streaming.status import ask_for_restart, streaming_status
 from apps.analytics.streaming.tenure import Tenure
 from apps.portfolios.feed import feed_status
 from apps.portfolios.quotes import US, FeedCounters, feed_counters, latest_quotes
-from nautilus.connections import redis_client
+from nautilus.connections import impatient_redis_client, redis_client
 
 # Books that were not read for so long are not fresh.
 BOOKS_STALE_SECONDS = 5.0
@@ -49,7 +49,7 @@ class RealTimeAnalyticsEngine:
         self.known = KnownQuotes()
         self._client = client or redis_client()
         self.tenure = Tenure(self.engine_id, self._client)
-        self._publisher = Publisher(self.tenure, self._client, self.now_us, self._keep_leases)
+        self._publisher = Publisher(self.tenure, client or impatient_redis_client(), self.now_us, self._keep_leases)
         self._stopped = threading.Event()
         self._clock_offset_us = 0
         self._quotes_version = _NONE_READ

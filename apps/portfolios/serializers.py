@@ -81,9 +81,14 @@ class _GroupsField(serializers.ListField):
     child = serializers.CharField(max_length=150)
 
 
+def _not_all(portfolio_id: str) -> None:
+    if portfolio_id.lower() == "all":
+        raise serializers.ValidationError(f"'{portfolio_id}' stands for all portfolios together; expected another id.")
+
+
 class OpenPortfolioSerializer(StrictSerializer):
     id = serializers.CharField(
-        required=False, max_length=64, validators=[readable_id], help_text="Left out, the next PORTFOLIO_nnn"
+        required=False, max_length=64, validators=[readable_id, _not_all], help_text="Left out, the next PORTFOLIO_nnn"
     )
     name = serializers.CharField(max_length=200)
     base_currency = serializers.CharField(max_length=3, validators=[currency_code])

@@ -34,6 +34,11 @@ def may_subscribe(user: Any, topic: str) -> bool:
     return prefix is not None and bool(_rules[prefix](user, topic[len(prefix) + 1 :]))
 
 
+def is_owned(topic: str) -> bool:
+    """Whether an app publishes here, and nobody else may."""
+    return _longest_prefix(topic) is not None
+
+
 def _longest_prefix(topic: str) -> str | None:
     return max((prefix for prefix in _rules if topic.startswith(f"{prefix}:")), key=len, default=None)
 

@@ -65,17 +65,19 @@ class TopicConsumer(AsyncWebsocketConsumer):
         if self.connection.is_ending:
             return
         try:
-            self._check_rate()
-            await self._follow(protocol.parse_request(text_data))
+            await self._follow(self._allowed(text_data))
         except ProtocolError as problem:
             await self._refuse(problem)
         else:
             self.bad_frames = 0
 
-    def _check_rate(self) -> None:
-        if not self.rate.take():
+    def _allowed(self, text: str | None) -> protocol.Request:
+        is_in_time = self.rate.take()
+        request = protocol.parse_request(text)
+        if not is_in_time:
             detail = f"Over {self.rate.per_second:g} frames a second; expected fewer, or the socket is closed."
-            raise ProtocolError("rate_limited", detail)
+            raise ProtocolError("rate_limited", detail, request.request_id)
+        return request
 
     # --- What a client may say ------------------------------------------------------------------------
     async def _follow(self, request: protocol.Request) -> None:
@@ -111,16 +113,17 @@ class TopicConsumer(AsyncWebsocketConsumer):
                 "some, or take a pattern such as 'risk:alerts:*'."
             )
             raise ProtocolError("too_many_subscriptions", detail, request_id)
-        if not await self._may_subscribe(topic):
+        if not await self._may_subscribe(request):
             # The same words whether it exists or not: who may not see a topic does not learn of it.
             raise ProtocolError("not_found", f"There is no topic '{topic}' that you may read.", request_id)
 
-    async def _may_subscribe(self, topic: str) -> bool:
+    async def _may_subscribe(self, request: Subscribe) -> bool:
         try:
-            return await database_sync_to_async(may_subscribe)(self.scope["user"], topic)
-        except Exception:  # a rule that fails, or a database that is away, opens nothing
-            logger.exception("The access rule of '%s' failed; the topic is refused", topic)
-            return False
+            return await database_sync_to_async(may_subscribe)(self.scope["user"], request.topic)
+        except Exception as error:  # a rule that fails, or a database that is away, opens nothing
+            logger.exception("The access rule of '%s' failed; the topic is refused", request.topic)
+            detail = f"Whether you may read '{request.topic}' cannot be told now; try again in a few seconds."
+            raise ProtocolError("unavailable", detail, request.request_id) from error
 
     def _new_subscription(self, request: Subscribe) -> Subscription:
         if is_pattern(request.topic):

@@ -9,9 +9,10 @@ import json
 import logging
 import secrets
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
+from django.conf import settings
 from redis import Redis
 
 from nautilus.connections import redis_client
@@ -50,15 +51,14 @@ def ask_hubs(command: str, *, timeout_seconds: float = 1.0, client: Redis | None
     return answers
 
 
-def _wait_for(redis: Redis, key: str, expected: int, timeout_seconds: float) -> Iterable[dict[str, Any]]:
+def _wait_for(redis: Redis, key: str, expected: int, timeout_seconds: float) -> Iterator[dict[str, Any]]:
     deadline = time.monotonic() + timeout_seconds
-    for _ in range(expected):
-        remaining = deadline - time.monotonic()
-        # Redis takes 0 as "for ever".
-        answer: Any = redis.blpop([key], timeout=max(remaining, 0.01))
-        if answer is None:
-            return
-        yield json.loads(answer[1])
+    while expected and (remaining := deadline - time.monotonic()) > 0:
+        # Shorter than the client waits for any answer; and Redis takes 0 as "for ever".
+        answer: Any = redis.blpop([key], timeout=max(min(remaining, settings.REDIS_TIMEOUT_SECONDS / 2), 0.01))
+        if answer is not None:
+            expected -= 1
+            yield json.loads(answer[1])
 
 
 def answers_key(request_id: str) -> str:

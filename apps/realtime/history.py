@@ -4,6 +4,7 @@ import asyncio
 from bisect import bisect_right
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import Any
 
 from redis.asyncio import Redis
 
@@ -67,8 +68,9 @@ async def read_history(redis: Redis, topic: str, after: int | None = None) -> Hi
 
 
 async def begin_anew(redis: Redis, topic: str, epoch: str) -> None:
-    """Ends an epoch that cannot be trusted, unless somebody has done so: readers are told, instead of given a mixture."""
-    await redis.eval(_BEGIN_ANEW, 2, head_key(topic), stream_key(topic), epoch, new_epoch())  # type: ignore[misc]
+    """Ends an epoch that cannot be trusted, unless somebody has: readers are told, instead of given a mixture."""
+    call: Any = redis.eval(_BEGIN_ANEW, 2, head_key(topic), stream_key(topic), epoch, new_epoch())
+    await call
 
 
 _BEGIN_ANEW = """

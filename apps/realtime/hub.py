@@ -7,6 +7,7 @@ import asyncio
 import logging
 import re
 from collections.abc import Coroutine
+from contextlib import suppress
 from typing import Any
 
 from django.conf import settings
@@ -57,6 +58,7 @@ class Hub:
         )
         self.connections = Connections()
         self._feeds: dict[str, Feed] = {}
+        self._listens = asyncio.Event()
         self._link = RedisLink(self._redis, HUBS_CHANNEL, self._feeds.keys, self._handle, self._unconfirm)
         self._reads = SharedReads(lambda topic, after: read_history(self._redis, topic, after))
         self._reporter = Reporter(self, self._redis)
@@ -75,10 +77,16 @@ class Hub:
         self._link.ensure()
         self._regular.ensure()
 
-    def restart(self) -> int:
-        """Closes all sockets, whose clients come back with since, and begins anew; answers with how many they were."""
+    async def restart(self) -> int:
+        """Closes all sockets, whose clients come back with since, and begins anew; answers with how many they were.
+
+        Returns when Redis has confirmed that it listens again, or has not for PATIENCE_SECONDS.
+        """
         closed = self.connections.end_all(SERVICE_RESTART, "the hub starts anew; come back with since")
         self._link.begin_anew()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                await self._listens.wait()
         return closed
 
     async def close(self) -> None:
@@ -182,7 +190,9 @@ class Hub:
     def _handle(self, message: dict[str, Any]) -> int:
         """Says how many sockets were written to."""
         kind, channel = message["type"], message["channel"]
-        if kind in ("subscribe", "psubscribe"):
+        if kind == "subscribe" and channel == HUBS_CHANNEL:
+            self._listens.set()
+        elif kind in ("subscribe", "psubscribe"):
             self._confirm(channel)
         elif kind == "message" and channel == HUBS_CHANNEL:
             self._spawn(self._reporter.follow(message["data"]))
@@ -213,6 +223,7 @@ class Hub:
                 listener.tell_of_loss()
 
     def _unconfirm(self) -> None:
+        self._listens.clear()
         for feed in self._feeds.values():
             feed.confirmed.clear()
 

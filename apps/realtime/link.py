@@ -16,6 +16,9 @@ from redis.exceptions import RedisError
 from apps.realtime.topics import is_pattern
 
 IDLE_SECONDS = 5.0
+# While there is more to read the client does not wait; after so many writes the sockets have their turn.
+# Several messages to one socket within a turn go out in one write of the event loop.
+WRITES_AT_ONCE = 2_000
 FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS = 0.1, 2.0
 
 logger = logging.getLogger(__name__)
@@ -114,13 +117,16 @@ class RedisLink:
 
     async def _read(self, pubsub: PubSub) -> None:
         is_waiting_for_pong = False
+        written = 0
         while True:
             message = await pubsub.get_message(timeout=IDLE_SECONDS)
             if message is None and is_waiting_for_pong:
                 raise TimeoutError(f"no answer for {2 * IDLE_SECONDS:g} s")
             if message is None:
                 await pubsub.ping()
-            elif self._handle(message):
-                # While there is more to read the client does not wait, and the sockets would wait for it.
+            else:
+                written += self._handle(message)
+            if written >= WRITES_AT_ONCE:
                 await asyncio.sleep(0)
+                written = 0
             is_waiting_for_pong = message is None

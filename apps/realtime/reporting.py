@@ -5,7 +5,7 @@ import os
 import socket
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
@@ -30,7 +30,7 @@ class ReportedHub(Protocol):
 
     def topics(self) -> dict[str, int]: ...
 
-    def restart(self) -> int: ...
+    async def restart(self) -> int: ...
 
 
 class Reporter:
@@ -41,10 +41,10 @@ class Reporter:
         self._started_at, self._started = utc_now(), time.monotonic()
         self._latencies: deque[Latencies] = deque([Latencies()], maxlen=SLICES)
         self._sent: deque[tuple[float, int]] = deque([(self._started, 0)], maxlen=int(RATE_SECONDS) + 1)
-        self._commands: dict[str, Callable[[], dict[str, Any]]] = {
-            "report": self.report,
-            "restart": lambda: {"connections_closed": hub.restart()},
-            "cleanup": lambda: {"connections_closed": hub.connections.end_stale()},
+        self._commands: dict[str, Callable[[], Awaitable[dict[str, Any]]]] = {
+            "report": self._report,
+            "restart": self._restart,
+            "cleanup": self._clean_up,
         }
 
     def turns(self) -> tuple[Turn, ...]:
@@ -67,13 +67,23 @@ class Reporter:
         if said is None:
             return
         command, request_id = said
-        answer = {"process": f"{socket.gethostname()}:{os.getpid()}", "hub": self._id, **self._commands[command]()}
+        answer = {
+            "process": f"{socket.gethostname()}:{os.getpid()}",
+            "hub": self._id,
+            **await self._commands[command](),
+        }
         try:
             await control.answer(self._redis, request_id, answer)
         except (RedisError, OSError) as error:
             logger.warning("The hub could not answer '%s': %s", command, error)
 
-    def report(self) -> dict[str, Any]:
+    async def _restart(self) -> dict[str, Any]:
+        return {"connections_closed": await self._hub.restart()}
+
+    async def _clean_up(self) -> dict[str, Any]:
+        return {"connections_closed": self._hub.connections.end_stale()}
+
+    async def _report(self) -> dict[str, Any]:
         connections = self._hub.connections
         traffic, batches = connections.traffic, connections.batches
         return {
@@ -101,7 +111,7 @@ class Reporter:
     def _rate(self) -> float:
         begun, sent = self._sent[0]
         seconds = time.monotonic() - begun
-        return round((self._hub.connections.traffic.messages - sent) / seconds, 1) if seconds > 0 else 0.0
+        return round((self._hub.connections.traffic.messages - sent) / max(seconds, 1.0), 1)
 
     def _latencies_of_last_minute(self) -> Latencies:
         together = Latencies()

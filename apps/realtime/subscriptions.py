@@ -60,6 +60,7 @@ class TopicSubscription(_Listener):
         self.last: Message | None = None  # the message at `seq`, where it came from here
         self.live = False
         self.reading = asyncio.Lock()
+        self._came_before: Message | None = None
         self._held: deque[Message] = deque(maxlen=MAX_HELD)
 
     @property
@@ -79,13 +80,20 @@ class TopicSubscription(_Listener):
         was_live, self.live = self.live, False
         return not was_live
 
+    def takes_over(self, message: Message) -> bool:
+        """Whether a message comes here and not by a pattern; until this has begun it comes by that."""
+        if not self.has_begun:
+            self._came_before = message
+        return self.has_begun
+
     async def begin(self, history: History, request: protocol.Subscribe) -> None:
         """Answers the client's request, and sends what it missed."""
-        since = request.since
+        since, before = request.since, self._came_before
         recovered = since is None or history.continues(request.epoch, since)
         self.epoch = history.epoch
-        self.seq = since if recovered and since is not None else history.seq
-        self._tell(history.seq, recovered, request.request_id)
+        now = max(history.seq, before.seq) if before and before.epoch == history.epoch else history.seq
+        self.seq = since if recovered and since is not None else now
+        self._tell(now, recovered, request.request_id)
         await self._replay(history)
 
     async def resume(self, history: History) -> None:
@@ -132,15 +140,19 @@ class PatternSubscription(_Listener):
     """All topics that begin alike. Their messages have their own topic's seq; what was missed is told, not replayed."""
 
     def __init__(self, request: protocol.Subscribe, channel: Channel, topics: dict[str, "Subscription"]) -> None:
-        """`topics` are the socket's subscriptions: what comes under its own name does not come here again."""
+        """`topics` are the socket's subscriptions: a message comes once, by the narrowest that covers it."""
         super().__init__(request, channel)
         self.has_begun = False
         self._topics = topics
 
     def offer(self, message: Message) -> bool:
-        if self.has_begun and message.topic not in self._topics and self._covers(message.topic):
+        if self.has_begun and self.covers(message.topic) and not self._is_covered_closer(message):
             self._send(message)
         return True
+
+    def covers(self, topic: str) -> bool:
+        # A broadcast word's pattern (`news*`) is open to all, so it never reaches into topics with a rule of their own.
+        return topic.startswith(self.name[:-1]) and (":" in self.name or ":" not in topic)
 
     def begin(self, request_id: protocol.RequestId) -> None:
         self.has_begun = True
@@ -152,9 +164,13 @@ class PatternSubscription(_Listener):
     def close(self) -> None:
         self.is_open = self.has_begun = False
 
-    def _covers(self, topic: str) -> bool:
-        # A broadcast word's pattern (`news*`) is open to all, so it never reaches into topics with a rule of their own.
-        return ":" in self.name or ":" not in topic
+    def _is_covered_closer(self, message: Message) -> bool:
+        own = self._topics.get(message.topic)
+        if isinstance(own, TopicSubscription):
+            return own.takes_over(message)
+        longer = (name for name in self._topics if len(name) > len(self.name))
+        patterns = (self._topics[name] for name in longer)
+        return any(isinstance(each, PatternSubscription) and each.covers(message.topic) for each in patterns)
 
     def _tell(self, recovered: bool, request_id: protocol.RequestId = None) -> None:
         self._channel.tell(

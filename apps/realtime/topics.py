@@ -6,32 +6,37 @@ goes over the channel is the very text a socket sends:
     {"type":"message","topic":"tasks:1","seq":7,"epoch":"5f1c…","timestamp":"…Z","data":{…}}
 """
 
+import asyncio
 import json
 import logging
 import re
 import secrets
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cache, lru_cache, partial
-from pathlib import Path
+from functools import lru_cache, partial
 from typing import Any
 
 from django.db import transaction
 from redis import Redis
-from redis.commands.core import Script
-from redis.exceptions import NoScriptError, RedisError
+from redis.exceptions import RedisError
 from rest_framework.utils.encoders import JSONEncoder
 
-from nautilus.connections import redis_client
+from apps.realtime.outgoing import (
+    MESSAGES_AT_ONCE,
+    NOTE_SECONDS,
+    Attempt,
+    Outgoing,
+    Ready,
+    tie_to_process,
+)
+from apps.realtime.steps import Step, head_key, note_key, run_steps, stream_key
+from nautilus.connections import impatient_redis_client, redis_client
 
 HISTORY_MESSAGES = 10_000
 HISTORY_SECONDS = 600
 # A head outlives its stream, so that a quiet topic keeps its epoch; it does not live for ever, as every task has one.
 HEAD_SECONDS = 86_400
-# So many go out in one step of Redis, which does nothing else meanwhile: about a millisecond.
-MESSAGES_AT_ONCE = 64
-CALLS_AT_ONCE = 8  # that go in one round trip
 KNOWN_TOPICS = 50_000  # whose beginnings of messages are kept in the process
 MAX_TOPIC_LENGTH = 200
 
@@ -103,14 +108,6 @@ def is_pattern(name: str) -> bool:
     return isinstance(name, str) and name.endswith("*")
 
 
-def head_key(topic: str) -> str:
-    return f"topics:head:{topic}"
-
-
-def stream_key(topic: str) -> str:
-    return f"topics:stream:{topic}"
-
-
 def new_epoch() -> str:
     return secrets.token_hex(8)
 
@@ -129,10 +126,33 @@ def parse_message(topic: str, text: str) -> Message | None:
 def publish(topic: str, data: Mapping[str, Any] | Encoded, *, client: Redis | None = None) -> int | None:
     """Sends a message to whoever listens, and keeps it for who comes back; answers with its `seq`.
 
-    Redis being away is logged and answered with None: whoever publishes has done its work before, and must not
-    fail by this. A bad topic or data that is not JSON raises ValueError: that is a mistake in the caller.
+    While Redis is away the message waits in this process, behind those that wait already, and the answer is None:
+    whoever publishes has done its work before, and must not fail by this. A bad topic or data that is not JSON
+    raises ValueError: that is a mistake in the caller. For a `client` of the caller's own nothing waits.
     """
-    return _send(check_topic(topic), data if isinstance(data, Encoded) else encode(data), client)
+    return publish_all([(topic, data)], client=client)[0]
+
+
+async def apublish(topic: str, data: Mapping[str, Any] | Encoded) -> int | None:
+    """`publish`, in a thread."""
+    return await asyncio.to_thread(publish, topic, data)
+
+
+def publish_all(
+    messages: Sequence[tuple[str, Mapping[str, Any] | Encoded]], *, client: Redis | None = None
+) -> list[int | None]:
+    """`publish` of many (topic, data), MESSAGES_AT_ONCE in a step."""
+    ready = [_ready(topic, data) for topic, data in messages]
+    return _send_or_drop(ready, client) if client else OUTGOING.publish(ready)
+
+
+def publish_once(messages: Sequence[tuple[str, str, Mapping[str, Any]]]) -> list[int]:
+    """`publish_many` of (name, topic, data): one whose name was published in the last NOTE_SECONDS is not sent again.
+
+    For messages that a table keeps until they went out: the answer, or the process, may be lost in between.
+    """
+    steps = [_step(_lines(topic, encode(data), utc_now()), note=note_key(name)) for name, topic, data in messages]
+    return [seq for seqs in run_steps(redis_client(), steps, at_once=MESSAGES_AT_ONCE) for seq in seqs]
 
 
 def publish_many(
@@ -163,14 +183,16 @@ def publish_batches(
 
     Several steps go in one round trip: what a step waits for is the two processes taking turns on a busy machine.
     """
-    redis, calls, owners = client or redis_client(), [], []
+    redis, steps, owners = client or redis_client(), [], []
     for number, (fence, messages) in enumerate(batches):
-        encoded = [(topic, data if isinstance(data, Encoded) else encode(data)) for topic, data in messages]
+        encoded = [(topic, _encoded(data)) for topic, data in messages]
         for start in range(0, len(encoded), MESSAGES_AT_ONCE):
-            calls.append(_call(encoded[start : start + MESSAGES_AT_ONCE], history_messages, fence))
+            now = utc_now()
+            lines = "".join([_lines(topic, data, now) for topic, data in encoded[start : start + MESSAGES_AT_ONCE]])
+            steps.append(_step(lines, fence=fence, history_messages=history_messages))
             owners.append(number)
     seqs: list[list[int]] = [[] for _ in batches]
-    for number, answer in zip(owners, _run_calls(redis, calls), strict=True):
+    for number, answer in zip(owners, run_steps(redis, steps), strict=True):
         seqs[number] += answer
     return seqs
 
@@ -180,44 +202,55 @@ def publish_after_commit(topic: str, data: Mapping[str, Any]) -> None:
 
     The data is encoded now: what changes later does not change the message, and a mistake shows here.
     """
-    transaction.on_commit(partial(_send, check_topic(topic), encode(data), None), robust=True)
+    transaction.on_commit(partial(publish, check_topic(topic), Encoded(encode(data))), robust=True)
 
 
-def _send(topic: str, encoded: str, client: Redis | None) -> int | None:
+def _encoded(data: Mapping[str, Any] | Encoded) -> str:
+    return data if isinstance(data, Encoded) else encode(data)
+
+
+def _ready(topic: str, data: Mapping[str, Any] | Encoded) -> Ready:
+    lines = _lines(topic, _encoded(data), utc_now())
+    # What the script cannot take fails here, in its caller, and not where it would hold up the others.
+    lines.encode()
+    if lines.count("\n") != 3:
+        raise ValueError(f"The data of a message on {topic!r} has line breaks; expected JSON that stands on one line.")
+    return Ready(topic, lines)
+
+
+def _send_or_drop(messages: Sequence[Ready], client: Redis) -> list[int | None]:
+    step = _step("".join([message.lines for message in messages]), note=note_key(secrets.token_hex(8)))
     try:
-        (seq,) = publish_many([(topic, Encoded(encoded))], client=client)
+        (seqs,) = run_steps(client, [step])
     except (RedisError, OSError) as error:
-        logger.warning("Message on '%s' was not published: Redis did not answer: %s", topic, error)
-        return None
-    return seq
+        logger.warning("Message on '%s' was not published: Redis did not answer: %s", messages[0].topic, error)
+        return [None] * len(messages)
+    return [seq or None for seq in seqs]
 
 
-def _call(encoded: Sequence[tuple[str, str]], history_messages: int, fence: Fence) -> tuple[Any, ...]:
-    """Keys and arguments of the script: all of the messages in one step, or none. No line of them has a line break."""
-    said = f',"timestamp":"{utc_now()}","data":'
-    lines = [f"{_beginning(topic)}{said}{data}}}\n" for topic, data in encoded]
+def _send(attempt: Attempt) -> list[int]:
+    lines = "".join([message.lines for message in attempt.messages])
+    lost = "".join([f"{topic}\n{count}\n" for topic, count in attempt.lost])
+    (seqs,) = run_steps(impatient_redis_client(), [_step(lines, note=note_key(attempt.name), lost=lost)])
+    return seqs
+
+
+def _step(
+    lines: str,
+    *,
+    fence: Fence = _NO_FENCE,
+    history_messages: int = HISTORY_MESSAGES,
+    note: str = "",
+    lost: str = "",
+) -> Step:
+    """Keys and arguments of the script: all of the messages in one step, or none."""
     kept = (history_messages, HISTORY_SECONDS, HEAD_SECONDS, head_key(""), stream_key(""))
-    return (2, fence.key, fence.stamp, fence.value, new_epoch(), *kept, "".join(lines))
+    return (3, fence.key, fence.stamp, note, fence.value, new_epoch(), *kept, lines, NOTE_SECONDS, lost)
 
 
-def _run_calls(client: Redis, calls: Sequence[tuple[Any, ...]]) -> Iterator[list[int]]:
-    for start in range(0, len(calls), CALLS_AT_ONCE):
-        some = calls[start : start + CALLS_AT_ONCE]
-        try:
-            yield from _round_trip(client, some)
-        except NoScriptError:  # Redis is another one, or began anew; no call was carried out
-            client.script_load(_script(client).script)
-            yield from _round_trip(client, some)
-
-
-def _round_trip(client: Redis, calls: Sequence[tuple[Any, ...]]) -> list[list[int]]:
-    sha = _script(client).sha
-    if len(calls) == 1:
-        return [client.evalsha(sha, *calls[0])]
-    pipeline = client.pipeline(transaction=False)
-    for call in calls:
-        pipeline.evalsha(sha, *call)
-    return pipeline.execute()
+def _lines(topic: str, data: str, now: str) -> str:
+    """A message for the script. None of its three lines has a line break in it."""
+    return f'{_beginning(topic)},"timestamp":"{now}","data":{data}}}\n'
 
 
 @lru_cache(maxsize=KNOWN_TOPICS)
@@ -230,6 +263,5 @@ def utc_now() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-@cache
-def _script(client: Redis) -> Script:
-    return client.register_script(Path(__file__).with_name("publish.lua").read_text())
+OUTGOING = Outgoing(_send)
+tie_to_process(OUTGOING)

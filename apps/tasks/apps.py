@@ -18,6 +18,8 @@ def _may_follow(user: Any, task_id: str) -> bool:
     from apps.tasks.queries import visible_tasks
 
     try:
-        return visible_tasks(user).filter(pk=UUID(task_id)).exists()
+        known = UUID(task_id)
     except ValueError:
         return False
+    # As it is published only: UUID takes braces, capitals and a urn too, and nothing would ever come under these.
+    return str(known) == task_id and visible_tasks(user).filter(pk=known).exists()

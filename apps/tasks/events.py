@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from django.db import transaction
 
-from apps.realtime.topics import Encoded, encode, publish
+from apps.realtime.topics import Encoded, encode, publish_all
 from apps.tasks.models import Task
 from apps.tasks.representation import task_as_dict
 
@@ -13,8 +13,7 @@ PUSHED_MAX_CHARACTERS = 256 * 1024
 
 
 def publish_tasks(tasks: Iterable[Task]) -> None:
-    for task in tasks:
-        publish(task.topic, _encoded(task))
+    publish_all([(task.topic, _encoded(task)) for task in tasks])
 
 
 def _encoded(task: Task) -> Encoded:

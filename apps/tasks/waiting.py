@@ -13,10 +13,11 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 from urllib.parse import parse_qs
 
+from apps.realtime.batching import MessageBatcher
 from apps.realtime.hub import HubUnavailableError, hub_of_this_process
 from apps.realtime.outbox import Outbox
 from apps.realtime.protocol import Subscribe
-from apps.realtime.subscriptions import TopicSubscription
+from apps.realtime.subscriptions import Channel, TopicSubscription
 from apps.tasks.api import LONGEST_POLL_SECONDS
 from apps.tasks.models import Task
 
@@ -89,21 +90,21 @@ async def _ended(task_id: str, seconds: float) -> None:
     """Returns when the task's topic says that it has ended, or after the time."""
     end = asyncio.Event()
 
-    async def look(text: str) -> None:
-        frame = json.loads(text)
+    async def look(event: dict[str, Any]) -> None:
+        frame = json.loads(event["text"])
         if frame["type"] == "message" and frame["data"]["status"] != Task.Status.PROCESSING:
             end.set()
 
     async def overflow() -> None:
         end.set()
 
-    topic = f"tasks:{task_id}"
+    request = Subscribe(topic=f"tasks:{task_id}", since=0)
     outbox = Outbox(look, overflow)
-    subscription = TopicSubscription(topic, outbox)
+    subscription = TopicSubscription(request, Channel(outbox, MessageBatcher(emit=outbox.put)))
     hub = hub_of_this_process()
     try:
         async with asyncio.timeout(seconds):
-            await hub.subscribe(subscription, Subscribe(topic=topic, since=0))
+            await hub.subscribe(subscription, request)
             await end.wait()
     except HubUnavailableError:
         await asyncio.sleep(min(seconds, 0.5))

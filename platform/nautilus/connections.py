@@ -1,6 +1,6 @@
 """Connections to Redis, one client a process; redis-py drops inherited connections after a fork by itself."""
 
-from functools import cache
+from functools import cache, lru_cache
 
 import redis
 from django.conf import settings
@@ -15,11 +15,21 @@ def redis_client() -> redis.Redis:
     One quick retry covers a connection that the server closed while it was idle; an outage is the caller's
     to handle, and shows within `REDIS_TIMEOUT_SECONDS`.
     """
+    return _client(settings.REDIS_URL, settings.REDIS_TIMEOUT_SECONDS, retries=1)
+
+
+def impatient_redis_client() -> redis.Redis:
+    """One that tries once, for what must not be carried out twice: a time-out says that it may have been."""
+    return _client(settings.REDIS_URL, settings.REDIS_TIMEOUT_SECONDS, retries=0)
+
+
+@lru_cache(maxsize=8)
+def _client(url: str, timeout_seconds: float, retries: int) -> redis.Redis:
     return redis.Redis.from_url(
-        settings.REDIS_URL,
+        url,
         decode_responses=True,
-        socket_timeout=settings.REDIS_TIMEOUT_SECONDS,
-        socket_connect_timeout=settings.REDIS_TIMEOUT_SECONDS,
-        health_check_interval=30,
-        retry=Retry(NoBackoff(), 1),
+        socket_timeout=timeout_seconds,
+        socket_connect_timeout=timeout_seconds,
+        health_check_interval=30 if retries else 0,
+        retry=Retry(NoBackoff(), retries),
     )

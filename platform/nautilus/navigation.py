@@ -4,8 +4,8 @@ from typing import Any
 
 from django.urls import reverse_lazy
 
-# Title, icon and model of each list, by section.
-SECTIONS = {
+# Title, icon and model of each list, by section; and the page, where it is another one than the list.
+SECTIONS: dict[str, tuple[tuple[str, ...], ...]] = {
     "Books": (
         ("Portfolios", "account_balance_wallet", "portfolios.portfolio"),
         ("Trades", "swap_horiz", "portfolios.trade"),
@@ -37,6 +37,7 @@ SECTIONS = {
         ("Tear sheets", "description", "analytics.report"),
         ("Snapshots", "photo_camera", "portfolios.snapshot"),
     ),
+    "Sockets": (("Live connections", "sensors", "realtime.websocketmetric", "admin:realtime_live"),),
     "Access": (
         ("Users", "person", "auth.user"),
         ("Roles and desks", "groups", "auth.group"),
@@ -45,8 +46,8 @@ SECTIONS = {
 }
 
 
-def _nav(title: str, icon: str, model: str) -> dict[str, Any]:
-    """A link to a model's list, for those who may see that list."""
+def _nav(title: str, icon: str, model: str, page: str = "") -> dict[str, Any]:
+    """A link to a model's list, or to a page about it, for those who may see that list."""
     app, name = model.split(".")
 
     def may_see(request: Any) -> bool:
@@ -58,7 +59,7 @@ def _nav(title: str, icon: str, model: str) -> dict[str, Any]:
     return {
         "title": title,
         "icon": icon,
-        "link": reverse_lazy(f"admin:{app}_{name}_changelist"),
+        "link": reverse_lazy(page or f"admin:{app}_{name}_changelist"),
         "permission": may_see,
     }
 

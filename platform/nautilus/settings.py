@@ -397,6 +397,11 @@ CELERY_BEAT_SCHEDULE: dict[str, Any] = {
         "schedule": 1,
         "options": {"expires": 2, "queue": "maintenance_queue"},
     },
+    "websocket.record_metrics": {
+        "task": "websocket.record_metrics",
+        "schedule": 60,
+        "options": {"expires": 60, "queue": "maintenance_queue"},
+    },
     "maintenance.forget": {
         "task": "maintenance.forget",
         "schedule": 3600,

@@ -13,6 +13,7 @@ urlpatterns = [
     path("api/v1/", include("apps.tasks.urls")),
     path("api/v1/", include("apps.portfolios.urls")),
     path("api/v1/", include("apps.analytics.cache_urls")),
+    path(SPRINT3, include("apps.realtime.urls")),
     path(SPRINT3, include("apps.risk.urls")),
     path(SPRINT3, include("apps.analytics.urls")),
     path("api/schema", SpectacularAPIView.as_view(), name="schema"),

@@ -363,6 +363,40 @@ def test_topic_under_its_own_name_and_a_pattern_comes_once(valkey: OwnValkey, to
     run(valkey, story)
 
 
+def test_topic_joined_beside_its_pattern_loses_and_doubles_nothing(valkey: OwnValkey, topic: str) -> None:
+    def publish_steadily() -> None:
+        with Redis.from_url(valkey.url, decode_responses=True) as client:
+            publish(valkey, f"{topic}:a", 2_000, client)
+
+    async def story(hub: Hub) -> None:
+        ears = [Ear(hub) for _ in range(20)]
+        for ear in ears:
+            await ear.subscribe(f"{topic}:*")
+        publishing = asyncio.ensure_future(in_thread(publish_steadily))
+        await ears[0].until(lambda: bool(ears[0].seqs))
+        for ear in ears:
+            await ear.subscribe(f"{topic}:a")
+        await publishing
+        for ear in ears:
+            await ear.until(lambda ear=ear: ear.seqs[-1:] == [2_000])
+            assert ear.seqs == list(range(1, 2_001))
+
+    run(valkey, story)
+
+
+def test_message_that_two_patterns_cover_comes_once_by_the_narrower(valkey: OwnValkey, topic: str) -> None:
+    async def story(hub: Hub) -> None:
+        ear = Ear(hub)
+        await ear.subscribe(f"{topic}:*")
+        await ear.subscribe(f"{topic}:a:*")
+        await in_thread(publish, valkey, f"{topic}:a:1", 2)
+        await in_thread(publish, valkey, f"{topic}:b:1")
+        await ear.until(lambda: ear.frames[-1].get("topic") == f"{topic}:b:1")
+        assert ear.seqs == [1, 2, 1]
+
+    run(valkey, story)
+
+
 def test_foreign_bytes_on_a_channel_do_not_stop_the_hub(valkey: OwnValkey, topic: str) -> None:
     async def story(hub: Hub) -> None:
         ear = Ear(hub)

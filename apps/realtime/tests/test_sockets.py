@@ -153,7 +153,7 @@ def test_refused_topic_and_missing_topic_are_refused_with_the_same_words(
 
 def test_rule_that_fails_opens_nothing(dial: Dial, rule: Callable[[str, Any], None]) -> None:
     rule("test:broken", lambda user, name: 1 / 0)
-    assert ask(dial(), type="subscribe", topic="test:broken:x")["code"] == "not_found"
+    assert ask(dial(), type="subscribe", topic="test:broken:x")["code"] == "unavailable"
 
 
 @pytest.mark.parametrize(

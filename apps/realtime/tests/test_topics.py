@@ -115,7 +115,9 @@ def test_nan_is_refused(topic: str, bad: Any) -> None:
         publish(topic, {"var": bad})
 
 
-def test_redis_being_away_is_logged_and_answered_with_none(topic: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_client_of_the_callers_own_being_away_is_logged_and_answered_with_none(
+    topic: str, caplog: pytest.LogCaptureFixture
+) -> None:
     nobody = Redis(port=1, socket_connect_timeout=0.5)
     with caplog.at_level(logging.WARNING, "apps.realtime.topics"):
         assert publish(topic, {"n": 1}, client=nobody) is None

@@ -7,7 +7,7 @@ import time
 from collections import Counter
 from typing import Any
 
-from apps.realtime.topics import publish
+from apps.realtime.topics import publish_all
 from apps.risk.figures import NotMeasurableError
 from apps.risk.models import RiskLimit
 from apps.risk.monitor.memory import Memory
@@ -53,12 +53,12 @@ def _run(turn: Turn, memory: Memory) -> str:
 
 
 def _tell(seen: Seen, written: Written) -> None:
-    """Publishes what changed, portfolio by portfolio; Redis being away costs one time-out and not one for each."""
-    for portfolio_id in _changed(seen, written):
-        standing = seen.standings[portfolio_id]
-        update = {**_figures(standing), "limits": _counts(seen, written, portfolio_id)}
-        if publish(f"portfolio:updates:{portfolio_id}", update) is None:
-            return
+    """Publishes what changed; while Redis is away it waits, as the next run tells only what has changed by then."""
+    publish_all([(f"portfolio:updates:{each}", _update(seen, written, each)) for each in _changed(seen, written)])
+
+
+def _update(seen: Seen, written: Written, portfolio_id: str) -> dict[str, Any]:
+    return {**_figures(seen.standings[portfolio_id]), "limits": _counts(seen, written, portfolio_id)}
 
 
 def _changed(seen: Seen, written: Written) -> list[str]:

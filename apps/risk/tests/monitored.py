@@ -8,7 +8,7 @@ from typing import Any
 from django.test import override_settings
 
 from apps.portfolios.tests.factories import make_prices, trading_days
-from apps.realtime.topics import stream_key
+from apps.realtime.topics import OUTGOING, stream_key
 from apps.risk.models import RiskEvent, RiskLimit
 from apps.risk.monitor.memory import Memory
 from apps.risk.monitor.run import run_monitor
@@ -24,12 +24,14 @@ def forget_flag() -> None:
 
 
 @contextmanager
-def redis_away() -> Iterator[None]:
-    """Nothing listens on this port."""
+def redis_away(*, keep: bool = False) -> Iterator[None]:
+    """Nothing listens on this port. What waits for Redis meanwhile is forgotten, or comes out in the tests to come."""
     try:
         with override_settings(REDIS_URL="redis://127.0.0.1:1/0"):
             redis_client.cache_clear()
             yield
+            if not keep:
+                OUTGOING.discard()
     finally:
         redis_client.cache_clear()
 

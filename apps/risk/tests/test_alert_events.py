@@ -183,6 +183,14 @@ def test_event_that_found_redis_away_is_published_when_it_is_back(book, committi
     assert redis_client().hget(head_key("risk:alerts:BOOK"), "seq") == "2"
 
 
+def test_event_whose_publisher_died_before_it_noted_so_is_published_once(book, committing, monkeypatch):
+    monkeypatch.setattr("apps.risk.events.UNPUBLISHED_AFTER", timedelta(0))
+    committing(a_breach(book), a_breach(book))
+    RiskEvent.objects.update(published_at=None)
+    assert send_due()["published"] == 2
+    assert len(published()) == 2
+
+
 # --- Closed -----------------------------------------------------------------------------------------------
 def test_events_of_a_limit_are_closed_together(book, committing):
     committing(a_breach(book, limit_id=3), a_breach(book, limit_id=3), a_breach(book, limit_id=4))

@@ -13,6 +13,7 @@ from apps.portfolios.ledger import book_cash_flow
 from apps.portfolios.models import Instrument, Portfolio, Reservation, Snapshot
 from apps.portfolios.replays import replay
 from apps.portfolios.tests.factories import make_portfolio, make_prices, make_trade, trading_days
+from apps.realtime.topics import OUTGOING
 from apps.risk.kernels.historical import expected_shortfall, value_at_risk
 from apps.risk.many_books import read_books
 from apps.risk.models import RiskLimit, RiskMetric, RiskMonitor
@@ -20,7 +21,8 @@ from apps.risk.monitor import measures
 from apps.risk.monitor.books import read_wide_books
 from apps.risk.monitor.memory import Memory
 from apps.risk.tests.desks import DESK_SETTINGS, WINDOW_DAYS, closes, make_desk, make_limit
-from apps.risk.tests.monitored import DESK_DAYS, forget_flag, look, move_prices, published, state_of, told
+from apps.risk.tests.monitored import DESK_DAYS, forget_flag, look, move_prices, published, redis_away, state_of, told
+from tests.running import wait_until
 
 pytestmark = pytest.mark.django_db
 
@@ -318,6 +320,15 @@ def test_book_without_a_window_is_published_without_var(desk, settings):
     look()
     (update,) = published("portfolio:updates:BOOK")[earlier:]
     assert (update["var_99"], update["gross_exposure"]) == (None, 30_000.0)
+
+
+def test_update_that_found_redis_away_goes_out_when_it_is_back(desk):
+    earlier = len(published("portfolio:updates:BOOK"))
+    with redis_away(keep=True):
+        look()
+    wait_until(lambda: not OUTGOING.waiting, 20, "the outbox to be empty")
+    (update,) = published("portfolio:updates:BOOK")[earlier:]
+    assert update["gross_exposure"] == 30_000.0
 
 
 def test_inception_is_where_losses_begin():

@@ -1,7 +1,13 @@
-"""The sample jobs of `make run`: a VaR and a performance job on each portfolio, through the public REST API alone."""
+"""The sample jobs of `make run`: a VaR and a performance job on each portfolio, as any client runs them.
 
+They are submitted by the public REST API and followed by a socket; where that cannot be had, by asking for them.
+"""
+
+import asyncio
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,9 +17,13 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from nautilus_client import AsyncClient, Gap, NautilusError
+
 API = "/api/v1"
 RISK, PERFORMANCE = "risk", "performance"
 JOB_TIMEOUT_SECONDS = 180.0  # all of them together take two; more means that something is wrong
+HEAR_SECONDS = 20.0  # whoever has not been heard to end by then is asked
+SOCKET_RETRIES = 2
 POLL_INTERVAL_SECONDS = 0.1
 GONE_AFTER_SECONDS = 15.0  # a web process that was killed is back before that
 
@@ -32,6 +42,10 @@ class Job:
     submitted: float
     task: dict[str, Any]
     seconds: float = 0.0
+
+    def learn(self, task: dict[str, Any]) -> None:
+        self.task = task
+        self.seconds = time.perf_counter() - self.submitted
 
     @property
     def ended(self) -> bool:
@@ -103,14 +117,55 @@ def _follow(client: httpx.Client, jobs: list[Job], console: Console, deadline: f
     # A log takes no moving bars: there the bars' end state is printed, once.
     with Progress(*columns, console=console) as progress:
         bars = {job.task_id: progress.add_task(f"{job.portfolio_id} {job.kind}", total=1, said="") for job in jobs}
-        while open_jobs := [job for job in jobs if not job.ended]:
-            if time.perf_counter() > deadline:
+
+        def learn(job: Job, task: dict[str, Any]) -> None:
+            job.learn(task)
+            _move(progress, bars[job.task_id], job)
+
+        _hear(str(client.base_url), jobs, learn, min(deadline, time.perf_counter() + HEAR_SECONDS))
+        _ask(client, jobs, learn, deadline)
+
+
+Learn = Callable[[Job, dict[str, Any]], None]
+
+
+def _hear(address: str, jobs: list[Job], learn: Learn, deadline: float) -> None:
+    """By the socket, as far as that goes."""
+
+    async def hear_all() -> None:
+        async with (
+            asyncio.timeout(deadline - time.perf_counter()),
+            AsyncClient(address, retries=SOCKET_RETRIES) as client,
+        ):
+            await asyncio.gather(*(_hear_one(client, job, learn) for job in jobs))
+
+    # In a thread: a signal's exception that hits another task than the main one would be lost in an event loop.
+    hearing = ThreadPoolExecutor(max_workers=1)
+    try:
+        with suppress(NautilusError, TimeoutError):
+            hearing.submit(asyncio.run, hear_all()).result()
+    finally:
+        hearing.shutdown(wait=False)
+
+
+async def _hear_one(client: AsyncClient, job: Job, learn: Learn) -> None:
+    async with client.subscribe(f"tasks:{job.task_id}", since=0) as changes:
+        async for change in changes:
+            if isinstance(change, Gap) or change.data.get("result_url"):
+                return  # only the REST API has all of it
+            learn(job, change.data)
+            if job.ended:
                 return
-            for job in open_jobs:
-                job.task = _poll(client, job, deadline)
-                job.seconds = time.perf_counter() - job.submitted
-                _move(progress, bars[job.task_id], job)
-            time.sleep(POLL_INTERVAL_SECONDS)
+
+
+def _ask(client: httpx.Client, jobs: list[Job], learn: Learn, deadline: float) -> None:
+    """By the REST API, until all have ended."""
+    while open_jobs := [job for job in jobs if not job.ended]:
+        if time.perf_counter() > deadline:
+            return
+        for job in open_jobs:
+            learn(job, _poll(client, job, deadline))
+        time.sleep(POLL_INTERVAL_SECONDS)
 
 
 def _poll(client: httpx.Client, job: Job, deadline: float) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from rich.console import Console
 
 from nautilus.local.showcase import show_sample_jobs
 from nautilus.local.tests.small_platform import Api
+from nautilus.local.tests.small_sockets import SocketApi, serving
 
 
 @pytest.fixture
@@ -81,3 +82,35 @@ def test_server_that_does_not_answer_is_said_in_one_line(console):
     assert show_sample_jobs("http://127.0.0.1:9", console) == 1
 
     assert "The sample jobs could not be run" in printed(console)
+
+
+def test_jobs_are_followed_by_the_socket_and_not_asked_for(console):
+    with serving(SocketApi()) as api:
+        assert show_sample_jobs(api.address, console) == 0
+
+    assert all(figure in printed(console) for figure in ("97,010.09", "118,440.60", "183.12%", "-31.49%"))
+    assert api.asked == []
+
+
+def test_jobs_whose_socket_breaks_off_are_followed_by_the_next_one(console):
+    with serving(SocketApi(breaks=1)) as api:
+        assert show_sample_jobs(api.address, console) == 0
+
+    assert "97,010.09" in printed(console)
+    assert api.asked == []
+
+
+def test_job_whose_messages_are_lost_is_asked_for(console):
+    with serving(SocketApi(loses="risk-PORTFOLIO_001")) as api:
+        assert show_sample_jobs(api.address, console) == 0
+
+    assert "97,010.09" in printed(console)
+    assert set(api.asked) == {"risk-PORTFOLIO_001"}
+
+
+def test_job_whose_result_is_too_long_to_be_pushed_is_asked_for(console):
+    with serving(SocketApi(shortens="risk-PORTFOLIO_001")) as api:
+        assert show_sample_jobs(api.address, console) == 0
+
+    assert "97,010.09" in printed(console)
+    assert set(api.asked) == {"risk-PORTFOLIO_001"}

@@ -1,0 +1,126 @@
+"""The same for programs without asyncio: an event loop in a thread of its own runs an AsyncClient."""
+
+import asyncio
+import threading
+from collections import deque
+from collections.abc import Coroutine, Mapping
+from contextlib import suppress
+from typing import Any, Self, TypeVar
+
+from nautilus_client.client import AsyncClient
+from nautilus_client.errors import ClientClosedError
+from nautilus_client.items import Item
+from nautilus_client.subscription import Subscription
+
+T = TypeVar("T")
+
+
+class Client:
+    """`with Client(url) as client: for item in client.subscribe(topic): ...`. Takes what AsyncClient takes.
+
+    Several threads may use it at once, each with a subscription of its own.
+    """
+
+    def __init__(self, url: str | list[str], **options: Any) -> None:
+        self._client = AsyncClient(url, **options)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
+
+    def __enter__(self) -> Self:
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="nautilus-client", daemon=True)
+        self._thread.start()
+        self._wait(self._client.__aenter__())
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        if self._loop is None or self._thread is None:
+            return
+        self._wait(self._client.aclose())
+        loop, self._loop = self._loop, None
+        loop.call_soon_threadsafe(loop.stop)
+        self._thread.join()
+        loop.close()
+
+    def subscribe(
+        self,
+        topic: str,
+        *,
+        filters: Mapping[str, Any] | None = None,
+        batch: bool = False,
+        since: int | None = None,
+        epoch: str | None = None,
+    ) -> "SyncSubscription":
+        """As AsyncClient.subscribe. Starts at once; raises RefusedError where the server refuses."""
+        options: dict[str, Any] = {"filters": filters, "batch": batch, "since": since, "epoch": epoch}
+        subscription = self._client.subscribe(topic, **options)
+        self._wait(subscription.start())
+        return SyncSubscription(subscription, self)
+
+    def wait_for_task(self, task_id: str, timeout: float | None = None) -> dict[str, Any]:
+        """As AsyncClient.wait_for_task."""
+        return self._wait(self._client.wait_for_task(task_id, timeout))
+
+    def _wait(self, work: Coroutine[Any, Any, T]) -> T:
+        if self._loop is None:
+            work.close()
+            raise ClientClosedError("the client is not open; use it in 'with'")
+        waiting = asyncio.run_coroutine_threadsafe(work, self._loop)
+        try:
+            return waiting.result()
+        finally:
+            waiting.cancel()  # where Ctrl-C ended the waiting
+
+
+class SyncSubscription:
+    """A topic's items, in order: `for` reads it, the end of `with` or `close()` leaves the topic."""
+
+    def __init__(self, subscription: Subscription, client: Client) -> None:
+        self.topic = subscription.topic
+        self._subscription = subscription
+        self._client = client
+        self._taken: deque[Item] = deque()
+
+    @property
+    def position(self) -> tuple[int | None, str | None]:
+        """As Subscription.position."""
+        return self._subscription.position
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> Item:
+        item = self.receive()
+        if item is None:
+            raise StopIteration
+        return item
+
+    def receive(self, timeout: float | None = None) -> Item | None:
+        """The next item; None when the subscription was closed. Raises TimeoutError where none comes in time."""
+        if not self._taken:
+            # All at once: each change between threads costs more than a message does.
+            with suppress(ClientClosedError):
+                self._taken.extend(self._client._wait(self._take_all(timeout)))
+        return self._taken.popleft() if self._taken else None
+
+    async def _take_all(self, timeout: float | None) -> list[Item]:
+        async with asyncio.timeout(timeout):
+            return await self._subscription.take_all()
+
+    def close(self) -> None:
+        """Leaves the topic; what was read from the socket already can still be taken."""
+
+        async def leave() -> None:
+            self._subscription.close()
+
+        with suppress(ClientClosedError):
+            self._client._wait(leave())
