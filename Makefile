@@ -17,6 +17,8 @@ NODE_MODULES := tests/javascript/node_modules
 NODE_STAMP := $(NODE_MODULES)/.installed-$(shell cksum < tests/javascript/package-lock.json | cut -d' ' -f1)
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes
 ARGS ?=
+# Processes of `make test`, each with a PostgreSQL and a Valkey of its own; WORKERS=0 for one, which starts sooner.
+WORKERS ?= auto
 
 export PYTHONPATH := $(CURDIR):$(CURDIR)/platform
 
@@ -34,7 +36,7 @@ run: $(RUN_STAMP) ## Starts everything on this machine and serves until Ctrl-C (
 
 .PHONY: test
 test: $(DEV_STAMP) $(NODE_STAMP) ## Runs the tests against real servers of their own, but for those below (ARGS='-k word' picks some)
-	@exec $(BIN)/python -m pytest -m 'not platform and not faults and not thorough' $(ARGS)
+	@exec $(BIN)/python -m pytest -n $(WORKERS) --maxprocesses 4 -m 'not platform and not faults and not thorough' $(ARGS)
 
 .PHONY: test-platform
 test-platform: $(DEV_STAMP) $(NODE_STAMP) ## Follows clients through a running platform, and the README and how-to word by word

@@ -19,6 +19,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "platform")]
 
 TESTS_BETWEEN_COLLECTIONS = 50
+OWN_SERVERS = "NAUTILUS_TESTS_OWN_SERVERS"
 
 _cleanup = ExitStack()
 _ended = 0
@@ -40,7 +41,8 @@ def pytest_load_initial_conftests(early_config: Any, parser: Any, args: list[str
     home = Path(tempfile.mkdtemp(prefix="nautilus-tests-"))
     _cleanup.callback(shutil.rmtree, home, ignore_errors=True)
     os.environ.update(SETTINGS, NAUTILUS_HOME=str(home))
-    if "DATABASE_URL" not in os.environ or "REDIS_URL" not in os.environ:
+    # A worker of pytest-xdist inherits the addresses of the process that started it, and has servers of its own too.
+    if os.environ.get(OWN_SERVERS) or "DATABASE_URL" not in os.environ or "REDIS_URL" not in os.environ:
         _start_servers(home)
     return (yield)
 
@@ -49,6 +51,7 @@ def _start_servers(home: Path) -> None:
     from nautilus.local.servers import running_servers
 
     servers = _cleanup.enter_context(running_servers(home / "servers", fsync=False))
+    os.environ[OWN_SERVERS] = "1"
     os.environ["DATABASE_URL"] = servers.database_url
     os.environ["REDIS_URL"] = servers.redis_url
 

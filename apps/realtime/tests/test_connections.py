@@ -16,6 +16,7 @@ from apps.realtime.control import ask_hubs
 from apps.realtime.tests.conftest import Server
 from apps.realtime.tests.test_sockets import ask, close_code, hear
 from apps.realtime.topics import publish
+from nautilus import websocket_protocol
 from nautilus.api.tickets import issue_ticket
 
 Dial = Callable[..., ClientConnection]
@@ -151,8 +152,9 @@ def test_restart_closes_with_1012_and_clients_lose_nothing(dial: Dial, topic: st
 
 
 def test_reader_that_takes_nothing_is_cleaned_up(
-    dial: Dial, server: Server, user: User, topic: str, settings: Any
+    dial: Dial, server: Server, user: User, topic: str, settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(websocket_protocol, "CLOSING_SECONDS", 0.5)
     ask(dial(), type="subscribe", topic=f"{topic}-other")  # from here on the hub cleans up by itself, each 20 s
     settings.WEBSOCKET_HEARTBEAT_SECONDS = 0.05
     with socket_that_never_reads(server, user, {"type": "subscribe", "topic": topic}):

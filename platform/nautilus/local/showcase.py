@@ -181,7 +181,7 @@ def _poll(client: httpx.Client, job: Job, deadline: float) -> dict[str, Any]:
 
 
 def _move(progress: Progress, bar: TaskID, job: Job) -> None:
-    made = job.task["progress"] or {}
+    made = job.task.get("progress") or {}
     said = job.task["status"] if job.ended else made.get("message") or "waiting"
     if job.ended:
         progress.update(bar, total=1, completed=1, said=said)
@@ -234,7 +234,7 @@ def _report_failures(portfolios: list[dict[str, Any]], jobs: list[Job], console:
 def _failure(job: Job) -> str:
     name = f"{job.portfolio_id} {job.kind} ({job.task_id})"
     if not job.ended:
-        return f"{name} did not end within {job.seconds:.0f} s: {job.task['progress']}"
+        return f"{name} did not end within {job.seconds:.0f} s: {job.task.get('progress')}"
     error = job.task["error"] or {}
     return (
         f"{name} {job.task['status']}: {error.get('code')}: {error.get('detail')} {error.get('remedy') or ''}".rstrip()
