@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import dj_database_url
-from celery.schedules import crontab
 from django.core.exceptions import ImproperlyConfigured
 from environs import Env, validate
 
 from nautilus.navigation import admin_site
 from nautilus.postgresql.sessions import session_options
+from nautilus.schedule import beat_schedule
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -365,55 +365,9 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
     "interval_step": 0.1,
     "interval_max": 0.1,
 }
-CELERY_BEAT_SCHEDULE: dict[str, Any] = {
-    "tasks.sweep": {
-        "task": "tasks.sweep",
-        "schedule": TASK_SWEEP_INTERVAL_SECONDS,
-        # A sweep that waited longer than this is followed by a fresher one.
-        "options": {"expires": TASK_SWEEP_INTERVAL_SECONDS * 2, "queue": "maintenance_queue"},
-    },
-    "portfolios.refresh_histories": {
-        "task": "portfolios.refresh_histories",
-        "schedule": 10,
-        "options": {"expires": 10, "queue": "analytics_queue"},
-    },
-    "portfolios.expire_reservations": {
-        "task": "portfolios.expire_reservations",
-        "schedule": 60,
-        "options": {"expires": 60, "queue": "maintenance_queue"},
-    },
-    "monitoring.run": {
-        "task": "monitoring.run",
-        "schedule": MONITOR_INTERVAL_SECONDS,
-        "options": {"expires": MONITOR_INTERVAL_SECONDS, "queue": "maintenance_queue"},
-    },
-    "monitoring.watch": {
-        "task": "monitoring.watch",
-        "schedule": MONITOR_INTERVAL_SECONDS,
-        "options": {"expires": MONITOR_INTERVAL_SECONDS, "queue": "maintenance_queue"},
-    },
-    "alerts.send_due": {
-        "task": "alerts.send_due",
-        "schedule": 1,
-        "options": {"expires": 2, "queue": "maintenance_queue"},
-    },
-    "websocket.record_metrics": {
-        "task": "websocket.record_metrics",
-        "schedule": 60,
-        "options": {"expires": 60, "queue": "maintenance_queue"},
-    },
-    "maintenance.forget": {
-        "task": "maintenance.forget",
-        "schedule": 3600,
-        "options": {"expires": 3600, "queue": "maintenance_queue"},
-    },
-}
-if RISK_NIGHTLY_AT != "off":
-    CELERY_BEAT_SCHEDULE["risk.nightly"] = {
-        "task": "risk.nightly",
-        "schedule": crontab(hour=RISK_NIGHTLY_AT[:2], minute=RISK_NIGHTLY_AT[3:]),
-        "options": {"expires": 3600, "queue": "maintenance_queue"},
-    }
+CELERY_BEAT_SCHEDULE = beat_schedule(
+    sweep_seconds=TASK_SWEEP_INTERVAL_SECONDS, monitor_seconds=MONITOR_INTERVAL_SECONDS, nightly_at=RISK_NIGHTLY_AT
+)
 CELERY_BEAT_SCHEDULE_FILENAME = str(NAUTILUS_HOME / "celerybeat-schedule")
 
 # --- Logs ---------------------------------------------------------------------------------------------

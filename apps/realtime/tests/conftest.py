@@ -58,12 +58,18 @@ def valkey(tmp_path: Any) -> Iterator[OwnValkey]:
 class Server:
     """The application of nautilus.asgi in a thread of this process, so that a test can register its own topics."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, deflate: bool = False) -> None:
         from nautilus.asgi import application
 
-        self._uvicorn = uvicorn.Server(
-            uvicorn.Config(application, port=0, log_level="warning", lifespan="off", ws=WebSocketProtocol)
+        config = uvicorn.Config(
+            application,
+            port=0,
+            log_level="warning",
+            lifespan="off",
+            ws=WebSocketProtocol,
+            ws_per_message_deflate=deflate,
         )
+        self._uvicorn = uvicorn.Server(config)
         self._thread = threading.Thread(target=asyncio.run, args=(self._serve(),), daemon=True)
         self._thread.start()
         while not self._uvicorn.started:

@@ -187,6 +187,19 @@ def socket_that_never_reads(server: Server, user: User, request: dict[str, Any])
     return raw
 
 
+def test_deflated_and_plain_sockets_get_the_same_messages(user: User, topic: str, transactional_db: None) -> None:
+    server = Server(deflate=True)
+    urls = [f"{server.url('/ws')}?ticket={issue_ticket(user)}" for _ in range(2)]
+    with connect(urls[0], proxy=None) as deflated, connect(urls[1], proxy=None, compression=None) as plain:
+        assert (bool(deflated.protocol.extensions), bool(plain.protocol.extensions)) == (True, False)
+        for socket in (deflated, plain):
+            ask(socket, type="subscribe", topic=topic)
+        for number in range(20):
+            publish(topic, {"n": number, "text": "ü" * 1_000})
+        assert [hear(deflated) for _ in range(20)] == [hear(plain) for _ in range(20)]
+    server.stop()
+
+
 def test_command_that_does_not_exist_is_refused() -> None:
     with pytest.raises(ValueError, match="expected one of report, restart, cleanup"):
         ask_hubs("explode")

@@ -1,90 +1,17 @@
-"""The hub against a Valkey that is stopped, killed off from, and wiped."""
+"""The hub: who hears what, once and in order."""
 
 import asyncio
-import json
-import os
-import signal
 import time
-from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any
 
 import pytest
 from redis import Redis
 
-from apps.realtime import hub as hub_module
-from apps.realtime import link as link_module
-from apps.realtime import topics
-from apps.realtime.batching import MessageBatcher
-from apps.realtime.hub import Hub, HubUnavailableError
-from apps.realtime.outbox import MAX_WAITING, Outbox
-from apps.realtime.protocol import Subscribe
-from apps.realtime.subscriptions import Channel, PatternSubscription, Subscription, TopicSubscription
+from apps.realtime.hub import Hub
+from apps.realtime.outbox import MAX_WAITING
+from apps.realtime.subscriptions import TopicSubscription
 from apps.realtime.tests.conftest import OwnValkey
-from apps.realtime.topics import head_key, stream_key
-
-
-class Ear:
-    """A socket without the socket: takes the frames."""
-
-    def __init__(self, hub: Hub) -> None:
-        self.hub = hub
-        self.frames: list[dict[str, Any]] = []
-        self.outbox = Outbox(self._take, self._take_overflow)
-        self.channel = Channel(self.outbox, MessageBatcher(emit=self.outbox.put))
-        self.overflowed = False
-        self.subscriptions: dict[str, Subscription] = {}
-
-    async def _take(self, frame: dict[str, Any]) -> None:
-        self.frames.append(json.loads(frame["text"]))
-
-    async def _take_overflow(self) -> None:
-        self.overflowed = True
-
-    async def subscribe(self, topic: str, since: int | None = None, epoch: str | None = None) -> dict[str, Any]:
-        request = Subscribe(topic, since, epoch)
-        pattern = PatternSubscription(request, self.channel, self.subscriptions) if topic.endswith("*") else None
-        self.subscriptions[topic] = pattern or TopicSubscription(request, self.channel)
-        before = len(self.frames)
-        await self.hub.subscribe(self.subscriptions[topic], request)
-        await self.until(lambda: len(self.frames) > before)
-        return self.frames[before]
-
-    async def unsubscribe(self, topic: str) -> None:
-        await self.hub.unsubscribe(self.subscriptions.pop(topic))
-
-    @property
-    def seqs(self) -> list[int]:
-        return [frame["seq"] for frame in self.frames if frame["type"] == "message"]
-
-    @property
-    def losses(self) -> list[dict[str, Any]]:
-        return [frame for frame in self.frames if frame["type"] == "subscribed" and not frame["recovered"]]
-
-    async def until(self, is_so: Callable[[], bool], seconds: float = 15) -> None:
-        deadline = time.monotonic() + seconds
-        while not is_so():
-            assert time.monotonic() < deadline, f"still waiting; last frames: {self.frames[-5:]}"
-            await asyncio.sleep(0.01)
-
-
-def run(valkey: OwnValkey, story: Callable[[Hub], Coroutine[Any, Any, None]]) -> None:
-    async def told() -> None:
-        hub = Hub(valkey.url)
-        try:
-            await story(hub)
-        finally:
-            await hub.close()
-
-    asyncio.run(told())
-
-
-def in_thread(call: Callable[..., Any], *arguments: Any, **options: Any) -> Awaitable[Any]:
-    return asyncio.to_thread(call, *arguments, **options)
-
-
-def publish(valkey: OwnValkey, topic: str, count: int = 1, client: Redis | None = None) -> None:
-    for n in range(count):
-        topics.publish(topic, {"n": n}, client=client or valkey.client)
+from apps.realtime.tests.ears import Ear, in_thread, publish, run
+from apps.realtime.topics import stream_key
 
 
 def test_every_listener_gets_every_message_once_and_in_order(valkey: OwnValkey, topic: str) -> None:
@@ -181,128 +108,6 @@ def test_long_history_is_replayed_without_overflowing_the_outbox(valkey: OwnValk
         await ear.until(lambda: len(ear.seqs) == count)
         assert ear.seqs == list(range(1, count + 1))
         assert not ear.overflowed
-
-    run(valkey, story)
-
-
-def test_outage_of_redis_loses_nothing_that_is_in_the_stream(valkey: OwnValkey, topic: str) -> None:
-    async def story(hub: Hub) -> None:
-        ears = [Ear(hub) for _ in range(5)]
-        for ear in ears:
-            await ear.subscribe(topic)
-        for round_ in range(1, 4):
-            await in_thread(valkey.stop)
-            assert topics.publish(topic, {"lost": True}, client=valkey.client) is None
-            await in_thread(valkey.start)
-            await in_thread(publish, valkey, topic, 100)  # before the hub is back
-            for ear in ears:
-                await ear.until(lambda ear=ear, round_=round_: len(ear.seqs) == 100 * round_)
-        for ear in ears:
-            assert ear.seqs == list(range(1, 301))
-            assert ear.losses == []
-
-    run(valkey, story)
-
-
-def test_killed_connections_lose_nothing_while_publishing(valkey: OwnValkey, topic: str) -> None:
-    async def story(hub: Hub) -> None:
-        ears = [Ear(hub) for _ in range(5)]
-        for ear in ears:
-            await ear.subscribe(topic)
-        publishing = asyncio.ensure_future(in_thread(publish, valkey, topic, 3_000))
-        while not publishing.done():
-            await asyncio.sleep(0.2)
-            valkey.client.client_kill_filter(_type="pubsub")
-        await publishing
-        for ear in ears:
-            await ear.until(lambda ear=ear: len(ear.seqs) >= 3_000)
-            assert ear.seqs == list(range(1, 3_001))
-            assert ear.losses == []
-
-    run(valkey, story)
-
-
-def test_wiped_redis_is_told_as_a_new_epoch_and_goes_on(valkey: OwnValkey, topic: str) -> None:
-    async def story(hub: Hub) -> None:
-        ear = Ear(hub)
-        old = (await ear.subscribe(topic))["epoch"]
-        await in_thread(publish, valkey, topic, 5)
-        await ear.until(lambda: len(ear.seqs) == 5)
-        valkey.client.flushdb()
-        await in_thread(publish, valkey, topic, 3)
-        await ear.until(lambda: len(ear.seqs) == 8)
-        assert ear.seqs == [1, 2, 3, 4, 5, 1, 2, 3]
-        [told] = ear.losses
-        assert told["epoch"] != old
-        assert told["seq"] == 0
-        assert ear.frames.index(told) == 6  # before the first message of the new epoch
-        back = await Ear(hub).subscribe(topic, since=5, epoch=old)
-        assert (back["recovered"], back["epoch"], back["seq"]) == (False, told["epoch"], 3)
-        blind = await Ear(hub).subscribe(topic, since=2, epoch=old)
-        assert blind["recovered"] is False
-
-    run(valkey, story)
-
-
-def test_wiped_and_restarted_redis_is_told_without_waiting_for_a_message(valkey: OwnValkey, topic: str) -> None:
-    async def story(hub: Hub) -> None:
-        ear = Ear(hub)
-        await ear.subscribe(topic)
-        await in_thread(publish, valkey, topic, 2)
-        await ear.until(lambda: len(ear.seqs) == 2)
-        valkey.client.flushdb()
-        await in_thread(valkey.stop)
-        await in_thread(valkey.start)
-        await ear.until(lambda: bool(ear.losses))
-        assert ear.losses[0]["seq"] == 0
-
-    run(valkey, story)
-
-
-@pytest.mark.parametrize("published_before_the_hub_is_back", [0, 1, 4])
-def test_redis_that_lost_its_last_writes_is_a_new_epoch_and_never_a_mixture(
-    valkey: OwnValkey, topic: str, published_before_the_hub_is_back: int
-) -> None:
-    def lose_the_last_two() -> None:
-        valkey.client.hset(head_key(topic), "seq", 3)
-        valkey.client.xdel(stream_key(topic), "4-0", "5-0")
-        # The stream's own last id goes back too, as it does when a machine fails before its disk has all.
-        kept = valkey.client.xrange(stream_key(topic))
-        valkey.client.delete(stream_key(topic))
-        for entry, fields in kept:
-            valkey.client.xadd(stream_key(topic), fields, id=entry)
-
-    async def story(hub: Hub) -> None:
-        ear = Ear(hub)
-        old = (await ear.subscribe(topic))["epoch"]
-        await in_thread(publish, valkey, topic, 5)
-        await ear.until(lambda: len(ear.seqs) == 5)
-        lose_the_last_two()
-        valkey.client.client_kill_filter(_type="pubsub")
-        publish(valkey, topic, published_before_the_hub_is_back)
-        await ear.until(lambda: bool(ear.losses))
-        assert ear.losses[0]["epoch"] != old
-        await in_thread(publish, valkey, topic, 2)
-        await ear.until(lambda: len(ear.seqs) == 7)
-        assert ear.seqs[5:] == [1, 2]
-        assert (await Ear(hub).subscribe(topic, since=5, epoch=old))["recovered"] is False
-
-    run(valkey, story)
-
-
-def test_redis_that_does_not_answer_is_said_in_time(
-    valkey: OwnValkey, topic: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(hub_module, "PATIENCE_SECONDS", 0.5)
-
-    async def story(hub: Hub) -> None:
-        await in_thread(valkey.stop)
-        ear = Ear(hub)
-        with pytest.raises(HubUnavailableError):
-            await ear.subscribe(topic)
-        await in_thread(valkey.start)
-        await asyncio.sleep(1)
-        assert (await ear.subscribe(topic))["recovered"] is True
 
     run(valkey, story)
 
@@ -419,26 +224,5 @@ def test_reader_that_does_not_read_is_given_up_and_holds_up_nobody(valkey: OwnVa
         await in_thread(publish, valkey, topic, MAX_WAITING + 5)
         await ear.until(lambda: len(ear.seqs) == MAX_WAITING + 5)
         await stuck.until(lambda: stuck.overflowed)
-
-    run(valkey, story)
-
-
-def test_quiet_connection_is_asked_whether_it_lives(
-    valkey: OwnValkey, topic: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(link_module, "IDLE_SECONDS", 0.1)
-
-    async def story(hub: Hub) -> None:
-        ear = Ear(hub)
-        await ear.subscribe(topic)
-        link = hub._link._pubsub
-        await asyncio.sleep(0.6)
-        assert hub._link._pubsub is link is not None
-        pid = valkey.pid
-        os.kill(pid, signal.SIGSTOP)
-        await ear.until(lambda: hub._link._pubsub is not link)
-        os.kill(pid, signal.SIGCONT)
-        await in_thread(publish, valkey, topic)
-        await ear.until(lambda: ear.seqs == [1])
 
     run(valkey, story)

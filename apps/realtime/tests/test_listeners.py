@@ -9,7 +9,7 @@ from redis.asyncio import Redis as AsyncRedis
 from apps.realtime.hub import Hub
 from apps.realtime.listeners import HUBS_KEY, count_by_prefix, count_listeners, prefix_of, report_listeners
 from apps.realtime.tests.conftest import OwnValkey
-from apps.realtime.tests.test_hub import Ear
+from apps.realtime.tests.ears import Ear
 
 
 def test_topic_and_pattern_are_counted_under_one_prefix():
