@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 from websockets.asyncio.client import connect
 from websockets.exceptions import WebSocketException
 
-from nautilus_client.connection import Connection, covers
+from nautilus_client.connection import Connection
 from nautilus_client.errors import (
     AccessRefusedError,
     BadFrameError,
@@ -20,6 +20,7 @@ from nautilus_client.errors import (
     UnreachableError,
 )
 from nautilus_client.items import Gap
+from nautilus_client.place import covers
 from nautilus_client.reconnecting import (
     FIRST_RETRY_SECONDS,
     LAST_RETRY_SECONDS,
@@ -73,6 +74,8 @@ class AsyncClient:
         `queue_size`: items that may wait in each subscription.
         `proxy`: an HTTP or SOCKS proxy; without it none, whatever the environment names.
         """
+        if queue_size < 1:
+            raise ValueError(f"queue_size is {queue_size}; expected 1 or more, the items that may wait")
         self._urls = socket_urls(url)
         self._token = token
         self._ticket = ticket
@@ -128,7 +131,8 @@ class AsyncClient:
         """What `GET /api/v1/tasks/{task_id}` says once the task has ended. Raises TimeoutError, RefusedError.
 
         A result of over 256 KiB is not pushed: `result` is None then, and `result_url` says where it is.
-        HistoryLostError: the task ended longer ago than the server keeps messages; ask the REST API.
+        HistoryLostError: the task ended longer ago than the server keeps messages; ask the REST API. Of one that ended
+        over a day ago nothing is heard at all, so give a timeout.
         """
         try:
             async with asyncio.timeout(timeout):
@@ -164,6 +168,8 @@ class AsyncClient:
     def forget(self, subscription: Subscription) -> None:
         if self._subscriptions.get(subscription.topic) is subscription:
             del self._subscriptions[subscription.topic]
+            for other in self._subscriptions.values():
+                other.hear_of_end(subscription.topic)
 
     # --- The connection -------------------------------------------------------------------------------
     async def _run(self) -> None:

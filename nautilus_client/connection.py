@@ -13,6 +13,7 @@ from websockets.exceptions import ConnectionClosed
 
 from nautilus_client.errors import BadFrameError, RefusedError
 from nautilus_client.pace import Pace
+from nautilus_client.place import covers
 from nautilus_client.reconnecting import FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS, Backoff
 from nautilus_client.subscription import State, Subscription
 
@@ -118,16 +119,23 @@ class Connection:
                 self._advance(frame.get("positions") or {})
             case "error":
                 self._refuse(frame)
+            case "unsubscribed":
+                self._hear_of_end(frame)
 
     async def _take(self, frame: dict[str, Any]) -> None:
-        for subscription in self._readers_of(frame["topic"]):
+        for subscription in self._readers_of(frame):
             await subscription.take(frame)
 
-    def _readers_of(self, topic: str) -> Iterator[Subscription]:
+    def _readers_of(self, frame: dict[str, Any]) -> Iterator[Subscription]:
         """The topic's own subscription, or else the pattern that covers it: the server sends a message once."""
+        topic = frame["topic"]
         own = self._subscriptions.get(topic)
-        covering = [own] if own else [one for one in self._subscriptions.values() if covers(one.topic, topic)]
+        is_own = own and own.has_begun and not own.place.came_before(frame)
+        covering = [own] if own and is_own else self._patterns_of(topic)
         return (one for one in covering if one.state is State.LIVE)
+
+    def _patterns_of(self, topic: str) -> list[Subscription]:
+        return [one for one in self._subscriptions.values() if covers(one.topic, topic)]
 
     def _begin(self, frame: dict[str, Any]) -> None:
         request_id = frame.get("id")
@@ -141,6 +149,13 @@ class Connection:
         subscription = self._subscriptions.get(frame["topic"])
         if subscription and subscription.state is State.LIVE:
             subscription.begin(frame)
+
+    def _hear_of_end(self, frame: dict[str, Any]) -> None:
+        """Without an id it answers nobody: the server has looked again at who may read the topic."""
+        topic = frame["topic"]
+        subscription = self._subscriptions.get(topic)
+        if frame.get("id") is None and subscription and subscription.state is State.LIVE:
+            subscription.fail(RefusedError("not_found", f"there is no topic {topic!r} that you may read any more"))
 
     def _advance(self, positions: dict[str, int]) -> None:
         for topic, seq in positions.items():
@@ -168,8 +183,3 @@ class Connection:
     def _ask_if_waiting(self, subscription: Subscription) -> None:
         if subscription.state is State.WAITING:
             self.ask(subscription)
-
-
-def covers(pattern: str, name: str) -> bool:
-    """Whether the pattern takes in the topic, or all topics of another pattern."""
-    return pattern.endswith("*") and name.startswith(pattern[:-1])

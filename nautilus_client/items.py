@@ -25,7 +25,7 @@ class Message:
 class Gap:
     """Between the items before and after this one, messages may be missing.
 
-    The topic goes on after `seq` of `epoch`; both are None for a pattern, whose topics have each their own.
+    The topic goes on after `seq` of `epoch`; both are None where a pattern as a whole was not followed for a while.
     """
 
     topic: str

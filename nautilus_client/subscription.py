@@ -8,7 +8,7 @@ from enum import Enum
 from typing import Any, Protocol, Self
 
 from nautilus_client.items import Item, message_of
-from nautilus_client.place import Verdict, place_of
+from nautilus_client.place import PatternPlace, Verdict, place_of
 
 # So long a full queue holds up the socket. Then its topic is left: who reads it may be waiting for another topic.
 PATIENCE_SECONDS = 0.25
@@ -70,6 +70,11 @@ class Subscription:
     def position(self) -> tuple[int | None, str | None]:
         """`seq` and `epoch` up to which the topic was received; some of it may still wait to be read."""
         return self.place.seq, self.place.epoch
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether the server has ever answered; before that it sends the topic by the pattern that covers it."""
+        return self._has_begun
 
     # --- For who reads --------------------------------------------------------------------------------
     async def __aenter__(self) -> Self:
@@ -139,6 +144,11 @@ class Subscription:
         if verdict is Verdict.MISSING:
             self._items.append(self.place.skip_to(frame))
         self._put(frame)
+
+    def hear_of_end(self, topic: str) -> None:
+        """Of another subscription of the client, whose topic a pattern gets from now on."""
+        if isinstance(self.place, PatternPlace):
+            self.place.let_jump(topic)
 
     def fail(self, error: Exception) -> None:
         if self.state is not State.CLOSED:

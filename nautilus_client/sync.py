@@ -4,6 +4,7 @@ import asyncio
 import threading
 from collections import deque
 from collections.abc import Coroutine, Mapping
+from concurrent.futures import CancelledError, Future
 from contextlib import suppress
 from typing import Any, Self, TypeVar
 
@@ -25,10 +26,12 @@ class Client:
         self._client = AsyncClient(url, **options)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
+        # Nothing is handed in to a loop that was taken away: it would never run, and who waits for it would for ever.
+        self._lock = threading.Lock()
 
     def __enter__(self) -> Self:
         self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="nautilus-client", daemon=True)
+        self._thread = threading.Thread(target=_run, args=[self._loop], name="nautilus-client", daemon=True)
         self._thread.start()
         self._wait(self._client.__aenter__())
         return self
@@ -37,13 +40,14 @@ class Client:
         self.close()
 
     def close(self) -> None:
-        if self._loop is None or self._thread is None:
-            return
-        self._wait(self._client.aclose())
-        loop, self._loop = self._loop, None
-        loop.call_soon_threadsafe(loop.stop)
-        self._thread.join()
-        loop.close()
+        with suppress(ClientClosedError):
+            self._wait(self._client.aclose())
+        with self._lock:
+            loop, self._loop = self._loop, None
+            thread, self._thread = self._thread, None
+        if loop and thread:
+            loop.call_soon_threadsafe(loop.stop)
+            thread.join()
 
     def subscribe(
         self,
@@ -65,14 +69,36 @@ class Client:
         return self._wait(self._client.wait_for_task(task_id, timeout))
 
     def _wait(self, work: Coroutine[Any, Any, T]) -> T:
-        if self._loop is None:
-            work.close()
-            raise ClientClosedError("the client is not open; use it in 'with'")
-        waiting = asyncio.run_coroutine_threadsafe(work, self._loop)
+        waiting = self._hand_in(work)
         try:
             return waiting.result()
+        except CancelledError as error:
+            raise ClientClosedError("the client was closed") from error
         finally:
             waiting.cancel()  # where Ctrl-C ended the waiting
+
+    def _hand_in(self, work: Coroutine[Any, Any, T]) -> "Future[T]":
+        with self._lock:
+            if self._loop is not None:
+                return asyncio.run_coroutine_threadsafe(work, self._loop)
+        work.close()
+        raise ClientClosedError("the client is not open; use it in 'with'")
+
+
+def _run(loop: asyncio.AbstractEventLoop) -> None:
+    """All in the thread: the one that closes the client may have a running loop of its own, as in a notebook."""
+    loop.run_forever()
+    loop.run_until_complete(_end_what_is_left())
+    loop.close()
+
+
+async def _end_what_is_left() -> None:
+    """What other threads handed in at the last moment runs, and ends: they wait for it."""
+    await asyncio.sleep(0)
+    left = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in left:
+        task.cancel()
+    await asyncio.gather(*left, return_exceptions=True)
 
 
 class SyncSubscription:
@@ -109,12 +135,14 @@ class SyncSubscription:
         if not self._taken:
             # All at once: each change between threads costs more than a message does.
             with suppress(ClientClosedError):
-                self._taken.extend(self._client._wait(self._take_all(timeout)))
+                self._client._wait(self._take_all(timeout))
         return self._taken.popleft() if self._taken else None
 
-    async def _take_all(self, timeout: float | None) -> list[Item]:
-        async with asyncio.timeout(timeout):
-            return await self._subscription.take_all()
+    async def _take_all(self, timeout: float | None) -> None:
+        """Keeps them from the loop's thread: where Ctrl-C ends the waiting, they come with the next call."""
+        if not self._taken:
+            async with asyncio.timeout(timeout):
+                self._taken.extend(await self._subscription.take_all())
 
     def close(self) -> None:
         """Leaves the topic; what was read from the socket already can still be taken."""

@@ -9,6 +9,8 @@ broadcasts, for everybody who has signed in.
 from collections.abc import Callable
 from typing import Any
 
+from django.contrib.auth import get_user_model
+
 # The rule gets the user and what follows the prefix; for a pattern that ends in `*` (`risk:alerts:*` gives `*`).
 # It answers a pattern with True only where the user may read every topic the pattern could ever match.
 Rule = Callable[[Any, str], bool]
@@ -32,6 +34,12 @@ def may_subscribe(user: Any, topic: str) -> bool:
         return True
     prefix = _longest_prefix(topic)
     return prefix is not None and bool(_rules[prefix](user, topic[len(prefix) + 1 :]))
+
+
+def may_user_subscribe(user_id: int, topic: str) -> bool:
+    """`may_subscribe` of the user as he is now: a socket lives for days, and a user object keeps the roles it had."""
+    user = get_user_model().objects.filter(pk=user_id).first()
+    return user is not None and may_subscribe(user, topic)
 
 
 def is_owned(topic: str) -> bool:

@@ -138,7 +138,10 @@ class BroadcastView(ApiView):
     def post(self, request: Request) -> Response:
         """Send a message to everybody who follows a word; topics that an app writes on are refused with 403."""
         given = self.validated(request)
-        return Response(broadcast(given["topic"], given["message"], user=request.user))
+        key = request.headers.get("Idempotency-Key")
+        # An answer of Redis that is lost ends in 503, and the key is forgotten: Redis has to know it as well.
+        name = f"broadcast:{request.user.pk}:{key}" if key else None
+        return Response(broadcast(given["topic"], given["message"], user=request.user, name=name))
 
 
 class RestartSocketsView(ApiView):

@@ -62,9 +62,8 @@ def user_of_scope(scope: Mapping[str, Any]) -> Any:
     headers = _headers(scope)
     if "authorization" in headers:
         return _by_token(headers["authorization"])
-    ticket = parse_qs(scope.get("query_string", b"").decode("latin-1")).get("ticket")
-    if ticket:
-        return _known(redeem_ticket(ticket[0]), "the ticket was used, has expired (30 s) or never was")
+    if ticket := _ticket(scope):
+        return _known(redeem_ticket(ticket), "the ticket was used, has expired (30 s) or never was")
     return _by_browser_or_machine(scope, headers)
 
 
@@ -73,9 +72,12 @@ def proof_of_scope(scope: Mapping[str, Any], user: Any) -> Proof:
     headers = _headers(scope)
     if "authorization" in headers:
         return Proof(user.pk, token_digest=hash_token(headers["authorization"].partition(" ")[2].strip()))
-    if b"ticket=" in scope.get("query_string", b""):
-        return Proof(user.pk)
-    return Proof(user.pk, session_key=_session_key(headers))
+    session_key = "" if _ticket(scope) else _session_key(headers)
+    return Proof(user.pk, session_key=session_key, session_hash=user.get_session_auth_hash() if session_key else "")
+
+
+def _ticket(scope: Mapping[str, Any]) -> str:
+    return parse_qs(scope.get("query_string", b"").decode("latin-1")).get("ticket", [""])[0]
 
 
 def _headers(scope: Mapping[str, Any]) -> dict[str, str]:
@@ -118,7 +120,10 @@ def _user_of_session(session_key: str) -> Any | None:
 
 def is_our_origin(origin: str, host: str) -> bool:
     """Whether a page of this origin is served by us: at the very host that was asked, or at a trusted one."""
-    page = urlsplit(origin)
+    try:
+        page = urlsplit(origin)
+    except ValueError:  # as of "http://[x"
+        return False
     if origin in settings.CSRF_TRUSTED_ORIGINS or _is_trusted_subdomain(page.scheme, page.netloc):
         return True
     # The Host is checked too: a foreign name that was made to point at us (DNS rebinding) has an equal Origin.

@@ -17,9 +17,12 @@ class MessageBatcher:
         self._emit = emit
         self._texts: list[str] = []
         self._length = 0
+        self._is_closed = False
         self._timer: asyncio.TimerHandle | None = None
 
     def put(self, text: str) -> None:
+        if self._is_closed:
+            return
         if self._length + len(text) > MAX_BATCH_BYTES:
             self.flush()
         self._texts.append(text)
@@ -36,9 +39,10 @@ class MessageBatcher:
             self._emit(f'{{"type":"batch","messages":[{",".join(texts)}]}}', len(texts))
 
     def close(self) -> None:
-        """What waits is given up: the client is not there any more."""
+        """What waits is given up, and nothing more is taken: the client is not there any more."""
         self._stop_timer()
         self._texts.clear()
+        self._is_closed = True
 
     def _stop_timer(self) -> None:
         if self._timer is not None:

@@ -9,15 +9,16 @@ import logging
 import re
 import secrets
 from collections.abc import Mapping
+from hashlib import sha256
 from typing import Any
 
 from redis import Redis
 
 from apps.realtime import access
 from apps.realtime.statistics import receivers_of
-from apps.realtime.topics import BadTopicError, check_topic, encode, publish_once
+from apps.realtime.topics import BadTopicError, check_topic, encode, head_key, publish_once, stream_key
 from apps.realtime.websocket_manager import WebSocketManager
-from nautilus.api.errors import DomainError
+from nautilus.api.errors import DomainError, UnavailableError
 from nautilus.connections import redis_client
 
 MAX_MESSAGE_BYTES = 64 * 1024
@@ -42,21 +43,42 @@ class MessageInvalidError(DomainError):
     code = "invalid_message"
 
 
+class TopicRefusedError(UnavailableError):
+    code = "topic_refused"
+
+
 def take_word(topic: str) -> None:
     """Keeps a plain word for the app that publishes on it: nobody broadcasts there by hand."""
     _taken.add(check_topic(topic))
 
 
-def broadcast(topic: str, message: Any, *, user: Any, client: Redis | None = None) -> dict[str, Any]:
-    """Publishes at once. Raises RedisError where Redis does not answer, before anything was sent."""
+def broadcast(
+    topic: str, message: Any, *, user: Any, client: Redis | None = None, name: str | None = None
+) -> dict[str, Any]:
+    """Publishes at once. Raises RedisError where Redis does not answer: then it may have gone out all the same.
+
+    Tried again under the same `name` within NOTE_SECONDS, it goes out once.
+    """
     checked, data = check_open(topic), check_message(message)
     redis = client or redis_client()
     # First: a question that fails must not leave a message behind, which a second try would send again.
     reports = WebSocketManager(redis).ask()
-    (seq,) = publish_once([(secrets.token_hex(8), checked, data)])
+    (seq,) = publish_once([(_name(name, checked, data), checked, data)], client=redis)
+    if not seq:
+        raise TopicRefusedError(
+            f"Redis did not take the message on '{checked}'.",
+            f"Its keys, {head_key(checked)} and {stream_key(checked)}, are another program's: delete them.",
+        )
     logger.warning("%s broadcast message %d on '%s'", user, seq, checked)
     receivers = receivers_of(checked, reports)
     return {"topic": checked, "seq": seq, "receivers": receivers, "silent_processes": reports.silent}
+
+
+def _name(given: str | None, topic: str, data: Mapping[str, Any]) -> str:
+    """With the message in it: one that is sent with the key of another that failed is another message."""
+    if given is None:
+        return secrets.token_hex(8)
+    return f"{given}:{sha256(f'{topic} {encode(data)}'.encode()).hexdigest()}"
 
 
 def check_open(topic: str) -> str:

@@ -151,6 +151,8 @@ class Connections:
     def end_stale(self) -> int:
         stale = [connection for connection in self if not connection.is_ending and connection.is_stale()]
         for connection in stale:
+            self.traffic.slow_consumers += 1
+            self.traffic.dropped += connection.outbox.depth
             connection.release()
             connection.end(TOO_SLOW, f"nothing was read for {stale_seconds():g} s; come back with since")
         return len(stale)

@@ -8,7 +8,7 @@ from channels.generic.websocket import AsyncWebsocketConsumer
 from django.conf import settings
 
 from apps.realtime import protocol
-from apps.realtime.access import may_subscribe
+from apps.realtime.access import may_user_subscribe
 from apps.realtime.connections import (
     FORBIDDEN,
     POLICY_VIOLATION,
@@ -119,7 +119,8 @@ class TopicConsumer(AsyncWebsocketConsumer):
 
     async def _may_subscribe(self, request: Subscribe) -> bool:
         try:
-            return await database_sync_to_async(may_subscribe)(self.scope["user"], request.topic)
+            user_id = self.connection.proof.user_id
+            return await database_sync_to_async(may_user_subscribe)(user_id, request.topic)
         except Exception as error:  # a rule that fails, or a database that is away, opens nothing
             logger.exception("The access rule of '%s' failed; the topic is refused", request.topic)
             detail = f"Whether you may read '{request.topic}' cannot be told now; try again in a few seconds."

@@ -9,7 +9,7 @@ import json
 import logging
 import secrets
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any
 
 from django.conf import settings
@@ -42,7 +42,7 @@ def ask_hubs(command: str, *, timeout_seconds: float = 1.0, client: Redis | None
         raise ValueError(f"Command {command!r} is unknown; expected one of {', '.join(COMMANDS)}.")
     redis = client or redis_client()
     request_id = secrets.token_hex(8)
-    asked: Any = redis.publish(HUBS_CHANNEL, json.dumps({"command": command, "id": request_id}))
+    asked = _put(redis, json.dumps({"command": command, "id": request_id}))
     answers = Answers(_wait_for(redis, answers_key(request_id), asked, timeout_seconds), asked)
     if answers.silent:
         logger.warning(
@@ -51,14 +51,26 @@ def ask_hubs(command: str, *, timeout_seconds: float = 1.0, client: Redis | None
     return answers
 
 
-def _wait_for(redis: Redis, key: str, expected: int, timeout_seconds: float) -> Iterator[dict[str, Any]]:
+def _put(redis: Redis, said: str) -> int:
+    """How many hubs hear it: PUBLISH alone would count a client's pattern such as `n*` as one."""
+    with redis.pipeline(transaction=True) as asking:
+        asking.pubsub_numsub(HUBS_CHANNEL)
+        asking.publish(HUBS_CHANNEL, said)
+        [[(_, hubs)], _] = asking.execute()
+    return int(hubs)
+
+
+def _wait_for(redis: Redis, key: str, expected: int, timeout_seconds: float) -> Iterable[dict[str, Any]]:
+    """One answer of each hub: a connection that broke may have put the command twice."""
+    answers: dict[str, dict[str, Any]] = {}
     deadline = time.monotonic() + timeout_seconds
-    while expected and (remaining := deadline - time.monotonic()) > 0:
+    while len(answers) < expected and (remaining := deadline - time.monotonic()) > 0:
         # Shorter than the client waits for any answer; and Redis takes 0 as "for ever".
         answer: Any = redis.blpop([key], timeout=max(min(remaining, settings.REDIS_TIMEOUT_SECONDS / 2), 0.01))
         if answer is not None:
-            expected -= 1
-            yield json.loads(answer[1])
+            said = json.loads(answer[1])
+            answers[said["hub"]] = said
+    return answers.values()
 
 
 def answers_key(request_id: str) -> str:

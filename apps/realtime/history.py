@@ -39,8 +39,8 @@ class History:
 
     def nearest(self, epoch: str, seq: int) -> int:
         """Where a reader who cannot be brought up to date goes on: before the first message that is new to him."""
-        start = self.messages[0].seq - 1 if self.messages else self.seq
-        return start if epoch != self.epoch else max(start, min(seq, self.seq))
+        new = self.messages[self._place_after(seq) :] if epoch == self.epoch else self.messages
+        return new[0].seq - 1 if new else self.seq
 
     def since(self, after: int | None) -> "History":
         """The same moment for a reader who asked for less."""

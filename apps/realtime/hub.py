@@ -28,6 +28,7 @@ from apps.realtime.subscriptions import PatternSubscription, Subscription, Topic
 from apps.realtime.topics import is_pattern, parse_message
 
 PATIENCE_SECONDS = 5.0
+LOST = '{"type":"lost"}'  # what publish.lua says on a topic of which messages were dropped
 
 logger = logging.getLogger(__name__)
 
@@ -43,23 +44,17 @@ class Feed:
         # In the order in which they came: a set would write to the sockets in a new order with each growth.
         self.listeners: dict[Subscription, None] = {}
         self.confirmed = asyncio.Event()
+        self.confirmations = 0
 
 
 class Hub:
     def __init__(self, redis_url: str) -> None:
-        self._redis = Redis.from_url(
-            redis_url,
-            decode_responses=True,
-            encoding_errors="replace",  # a foreign message on a channel must not stop the reading
-            protocol=2,
-            socket_timeout=settings.REDIS_TIMEOUT_SECONDS,
-            socket_connect_timeout=settings.REDIS_TIMEOUT_SECONDS,
-            retry=Retry(NoBackoff(), 0),  # redis-py reconnecting behind our back would hide a gap
-        )
+        self._redis = _client(redis_url)
         self.connections = Connections()
         self._feeds: dict[str, Feed] = {}
         self._listens = asyncio.Event()
-        self._link = RedisLink(self._redis, HUBS_CHANNEL, self._feeds.keys, self._handle, self._unconfirm)
+        self._lost_at: float | None = None
+        self._link = RedisLink(_client(redis_url), HUBS_CHANNEL, self._feeds.keys, self._handle, self._unconfirm)
         self._reads = SharedReads(lambda topic, after: read_history(self._redis, topic, after))
         self._reporter = Reporter(self, self._redis)
         standing = Standing(self.connections, self.unsubscribe)
@@ -109,8 +104,8 @@ class Hub:
     async def subscribe(self, subscription: Subscription, request: Subscribe) -> None:
         """Answers the request and brings its subscription live; raises HubUnavailableError."""
         try:
-            await self._attach(subscription)
-            await self._begin(subscription, request)
+            feed = await self._attach(subscription)
+            await self._begin(subscription, request, feed)
         except (RedisError, OSError) as error:
             await self.unsubscribe(subscription)
             raise HubUnavailableError(str(error)) from error
@@ -126,7 +121,7 @@ class Hub:
             del self._feeds[name]
             await self._link.remove(name)
 
-    async def _attach(self, subscription: Subscription) -> None:
+    async def _attach(self, subscription: Subscription) -> Feed:
         name = _channel(subscription.name)
         is_new = name not in self._feeds
         feed = self._feeds.setdefault(name, Feed())
@@ -134,17 +129,33 @@ class Hub:
         self.start()
         if is_new:
             await self._link.add(name)
-        async with asyncio.timeout(PATIENCE_SECONDS):
+        async with asyncio.timeout(self._patience_seconds()):
             await feed.confirmed.wait()
+        return feed
 
-    async def _begin(self, subscription: Subscription, request: Subscribe) -> None:
+    def _patience_seconds(self) -> float:
+        """For an outage and not for each request: while a socket waits for its answer, its pongs lie unread."""
+        if self._lost_at is None:
+            return PATIENCE_SECONDS
+        return max(self._lost_at + PATIENCE_SECONDS - asyncio.get_running_loop().time(), 0.05)
+
+    async def _begin(self, subscription: Subscription, request: Subscribe, feed: Feed) -> None:
         if isinstance(subscription, PatternSubscription):
             subscription.begin(request.request_id)
             return
+        confirmations = feed.confirmations
         async with subscription.reading:
             history = await self._reads.read(subscription.name, request.since)
             await subscription.begin(history, request)
+            await self._try_to_go_live(subscription)
+        if feed.confirmations != confirmations:  # Redis was away since the history was read, or confirmed another's
+            self._catch_up_soon(subscription)
+
+    async def _try_to_go_live(self, subscription: TopicSubscription) -> None:
+        try:
             await self._go_live(subscription)
+        except (RedisError, OSError):  # the request was answered; what is missing comes later
+            self._catch_up_soon(subscription)
 
     async def _go_live(self, subscription: TopicSubscription) -> None:
         while not await subscription.settle():
@@ -179,6 +190,9 @@ class Hub:
         except (RedisError, OSError) as error:
             logger.warning("Topic '%s' could not be read back yet: %s", subscription.name, error)
             return False
+        except Exception:  # a socket must not go mute by one entry that cannot be read
+            logger.exception("Topic '%s' could not be read back; it is tried again", subscription.name)
+            return False
         return True
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
@@ -192,6 +206,7 @@ class Hub:
         kind, channel = message["type"], message["channel"]
         if kind == "subscribe" and channel == HUBS_CHANNEL:
             self._listens.set()
+            self._lost_at = None
         elif kind in ("subscribe", "psubscribe"):
             self._confirm(channel)
         elif kind == "message" and channel == HUBS_CHANNEL:
@@ -201,6 +216,9 @@ class Hub:
         return 0
 
     def _deliver(self, feed_name: str, topic: str, text: str) -> int:
+        if text == LOST:
+            self._tell_of_loss(feed_name, topic)
+            return 0
         feed, message = self._feeds.get(feed_name), parse_message(topic, text)
         if feed is None or message is None:
             return 0  # nobody listens any more, or somebody else's words on a channel of that name
@@ -210,20 +228,31 @@ class Hub:
         self._reporter.note(message)
         return len(feed.listeners)
 
+    def _tell_of_loss(self, feed_name: str, topic: str) -> None:
+        """A publisher had to drop messages, whose seqs are in the topic's head already."""
+        feed = self._feeds.get(feed_name)
+        for listener in [each for each in (feed.listeners if feed else ()) if each.has_begun]:
+            if isinstance(listener, TopicSubscription):
+                self._catch_up_soon(listener)
+            elif listener.covers(topic):
+                listener.tell_of_loss()
+
     def _confirm(self, name: str) -> None:
         feed = self._feeds.get(name)
         if feed is None:
             return
-        is_first = not feed.confirmed.is_set()
         feed.confirmed.set()
+        feed.confirmations += 1
         for listener in [listener for listener in feed.listeners if listener.has_begun]:
             if isinstance(listener, TopicSubscription):
                 self._catch_up_soon(listener)
-            elif is_first:
+            else:
                 listener.tell_of_loss()
 
     def _unconfirm(self) -> None:
         self._listens.clear()
+        if self._lost_at is None:
+            self._lost_at = asyncio.get_running_loop().time()
         for feed in self._feeds.values():
             feed.confirmed.clear()
 
@@ -237,6 +266,18 @@ def hub_of_this_process() -> Hub:
     if loop not in _hubs:
         _hubs[loop] = Hub(settings.REDIS_URL)
     return _hubs[loop]
+
+
+def _client(redis_url: str) -> Redis:
+    return Redis.from_url(
+        redis_url,
+        decode_responses=True,
+        encoding_errors="replace",  # a foreign message on a channel must not stop the reading
+        protocol=2,
+        socket_timeout=settings.REDIS_TIMEOUT_SECONDS,
+        socket_connect_timeout=settings.REDIS_TIMEOUT_SECONDS,
+        retry=Retry(NoBackoff(), 0),  # redis-py reconnecting behind our back would hide a gap
+    )
 
 
 def _channel(name: str) -> str:

@@ -30,8 +30,9 @@ class RedisLink:
     def __init__(
         self, redis: Redis, always: str, wanted: Callable[[], Collection[str]], handle: Handle, lost: Callable[[], None]
     ) -> None:
-        """`always` is a channel that is wanted in any case; it keeps the connection alive while nothing else is.
+        """`redis` is the link's own: a command that is broken off closes its connection.
 
+        `always` is a channel that is wanted in any case; it keeps the connection alive while nothing else is.
         `handle` gets each message and confirmation and says how many sockets it wrote to; `lost` is called when
         nothing is confirmed any more.
         """
@@ -56,9 +57,11 @@ class RedisLink:
         self.ensure()
 
     async def close(self) -> None:
-        if self._listening is not None:
-            self._listening.cancel()
-            await asyncio.gather(self._listening, return_exceptions=True)
+        listening, self._listening = self._listening, None
+        if listening is not None:
+            listening.cancel()
+            await asyncio.gather(listening, return_exceptions=True)
+        await self._redis.aclose()
 
     async def add(self, name: str) -> None:
         await self._tell(name, subscribe=True)
@@ -76,9 +79,21 @@ class RedisLink:
         call: Callable[[str], Awaitable[Any]] = on if subscribe else off
         try:
             await call(name)
-        except (RedisError, OSError) as error:
+        except Exception as error:  # redis-py also stumbles over a connection that is just being closed
             logger.warning("The hub lost Redis at '%s' and comes back to it: %s", name, error)
+            self._give_up(pubsub)
+        except asyncio.CancelledError:  # redis-py closes a connection on which a command was broken off
+            self._give_up(pubsub)
+            raise
+
+    def _give_up(self, pubsub: PubSub) -> None:
+        if self._pubsub is pubsub:  # else somebody was faster, and the next one is on its way
             self.begin_anew()
+
+    def _check_turn(self) -> None:
+        """Ends a listener that another one has replaced: before Python 3.12 wait_for may swallow a cancellation."""
+        if self._listening is not asyncio.current_task():
+            raise asyncio.CancelledError
 
     async def _listen_for_ever(self) -> None:
         delay_seconds = FIRST_RETRY_SECONDS
@@ -98,6 +113,7 @@ class RedisLink:
             logger.warning("The hub lost Redis and comes back to it: %s", error)
         except Exception:  # the hub must outlive a mistake in one message
             logger.exception("The hub stumbled and starts its Redis subscription anew")
+        self._check_turn()
         return self._forget()
 
     def _forget(self) -> bool:
@@ -107,6 +123,7 @@ class RedisLink:
 
     async def _connect(self, pubsub: PubSub) -> None:
         await pubsub.subscribe(self._always)
+        self._check_turn()
         self._pubsub = pubsub  # from here on what is wanted newly is added by itself
         topics = [name for name in self._wanted() if not is_pattern(name)]
         patterns = [name for name in self._wanted() if is_pattern(name)]
@@ -120,6 +137,7 @@ class RedisLink:
         written = 0
         while True:
             message = await pubsub.get_message(timeout=IDLE_SECONDS)
+            self._check_turn()
             if message is None and is_waiting_for_pong:
                 raise TimeoutError(f"no answer for {2 * IDLE_SECONDS:g} s")
             if message is None:

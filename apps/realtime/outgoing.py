@@ -14,7 +14,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import count, islice
-from threading import Condition, Event, Thread
+from threading import Condition, Event, Thread, current_thread
 
 from celery.signals import worker_process_shutdown
 from django.conf import settings
@@ -92,12 +92,19 @@ class Outgoing:
 
     def publish(self, messages: Sequence[Ready]) -> list[int | None]:
         """The seqs, None for each message that waits. Takes as long as one answer of Redis may take, at the most."""
-        return [seq for some in _steps(messages) for seq in self._publish(some)]
+        rest, seqs = deque(_steps(messages)), list[int | None]()
+        try:
+            while rest:
+                seqs += self._publish(rest.popleft())
+        except BaseException:  # a time limit of the task that publishes
+            self._put_off([message for some in rest for message in some])
+            raise
+        return seqs
 
     def _publish(self, messages: Sequence[Ready]) -> Sequence[int | None]:
         with self._changed:
             if self._is_waiting():
-                self._wait(messages)
+                self._put_off(messages)
                 return [None] * len(messages)
             attempt = self._attempt(messages)
         try:
@@ -105,7 +112,7 @@ class Outgoing:
         except (RedisError, OSError) as error:
             self._keep(attempt, error)
             return [None] * len(messages)
-        except BaseException as error:  # a time limit of the task that publishes
+        except BaseException as error:  # as above
             self._keep(attempt, error)
             raise
 
@@ -116,6 +123,11 @@ class Outgoing:
         return bool(self._unsettled or self._lost or self._queue)
 
     # --- Waiting ----------------------------------------------------------------------------------------------
+    def _put_off(self, messages: Sequence[Ready]) -> None:
+        with self._changed:
+            self._wait(messages)
+            self._ensure_sending()
+
     def _wait(self, messages: Sequence[Ready]) -> None:
         for message in messages:
             self._queue.append(message)
@@ -145,12 +157,21 @@ class Outgoing:
         with self._changed:
             _note_risk(attempt, error)
             self._unsettled.append(attempt)
+            self._ensure_sending()  # before the log, where a time limit may strike
             if self._away_since is None:
                 self._away_since = time.monotonic()
                 logger.warning("Messages wait: Redis did not take one on '%s': %s", attempt.messages[0].topic, error)
-            if self._thread is None:
-                self._thread = Thread(target=self._send_waiting, name="outgoing-messages", daemon=True)
-                self._thread.start()
+
+    def _ensure_sending(self) -> None:
+        if not self._is_waiting() or (self._thread and self._thread.is_alive()):
+            return
+        thread = Thread(target=self._send_waiting, name="outgoing-messages", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError as error:  # too many threads, or the interpreter ends
+            logger.warning("Messages wait until the next one is published: no thread sends them: %s", error)
+        else:
+            self._thread = thread
 
     # --- Going out --------------------------------------------------------------------------------------------
     def _send_waiting(self) -> None:
@@ -165,8 +186,10 @@ class Outgoing:
 
     def _next(self) -> Attempt | None:
         with self._changed:
-            while self._unsettled and _is_too_old(self._unsettled[0]):
-                self._give_up(self._unsettled.popleft())
+            if self._thread is not current_thread():  # a time limit struck who started it, and another was started
+                return None
+            if self._unsettled and _is_too_old(self._unsettled[0]):
+                self._give_up(self._unsettled[0])
             if not self._unsettled and not self._form():
                 self._end_outage()
                 return None
@@ -196,24 +219,24 @@ class Outgoing:
             return False
         except Exception:
             logger.exception("Messages that cannot be sent are given up")
-            self._settle(attempt, self._give_up)
-        else:
-            self._settle(attempt)
+            self._give_up(attempt)
+            return False
+        self._settle(attempt)
         return True
 
-    def _settle(self, attempt: Attempt, then: Callable[[Attempt], None] | None = None) -> None:
+    def _settle(self, attempt: Attempt) -> None:
         with self._changed:
             if attempt in self._unsettled:
                 self._unsettled.remove(attempt)
-            if then:
-                then(attempt)
 
     def _give_up(self, attempt: Attempt) -> None:
-        for message in attempt.messages:
-            self._lose(message.topic)
-        for topic, how_many in attempt.lost:
-            self._lose(topic, how_many)
-        self._dropped += len(attempt.messages)
+        """Its numbers are lost where it stood: what was published after it comes after the gap."""
+        lost = Counter(message.topic for message in attempt.messages) + Counter(dict(attempt.lost))
+        with self._changed:
+            if attempt in self._unsettled:
+                place = self._unsettled.index(attempt)
+                self._unsettled[place] = self._attempt(lost=tuple(lost.items()))
+            self._dropped += len(attempt.messages)
 
     def _end_outage(self) -> None:
         seconds = time.monotonic() - (self._away_since or time.monotonic())
@@ -254,12 +277,14 @@ def _steps(messages: Sequence[Ready] | deque[Ready]) -> Iterator[list[Ready]]:
 
 def _taken(attempt: Attempt, seqs: list[int]) -> list[int | None]:
     """None for those of which the script said that their topic does not take them."""
-    for message, seq in zip(attempt.messages, seqs, strict=True):
-        if not seq:
-            logger.error(
-                "Redis refused a message on '%s': its keys are another program's, or not ours to write", message.topic
-            )
+    log_refused([message.topic for message in attempt.messages], seqs)
     return [seq or None for seq in seqs]
+
+
+def log_refused(topics: Sequence[str], seqs: Sequence[int]) -> None:
+    for topic, seq in zip(topics, seqs, strict=True):
+        if not seq:
+            logger.error("Redis refused a message on '%s': its keys are another program's, or not ours to write", topic)
 
 
 def _note_risk(attempt: Attempt, error: BaseException) -> None:
@@ -278,6 +303,9 @@ def _redis_answers() -> bool:
     try:
         return bool(impatient_redis_client().ping())
     except (RedisError, OSError):
+        return False
+    except Exception:  # the thread must not die of it, say of a wrong address
+        logger.exception("Redis could not be asked whether it is back")
         return False
 
 

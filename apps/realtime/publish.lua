@@ -48,7 +48,7 @@ local function alone(act, ...)
   return done and seq or 0
 end
 
--- Lost messages take their seqs with them: a reader sees the gap.
+-- Lost messages take their seqs with them: a reader sees the gap. Who listens is told now, as no message may follow.
 local function lose(topic, count)
   local head = ARGV[6] .. topic
   redis.call('HSETNX', head, 'epoch', new_epoch)
@@ -56,6 +56,7 @@ local function lose(topic, count)
     redis.call('DEL', ARGV[7] .. topic) -- as below
   end
   redis.call('EXPIRE', head, head_seconds)
+  redis.call('PUBLISH', topic, '{"type":"lost"}')
 end
 
 local function publish(topic, before, after)
@@ -97,6 +98,10 @@ if stamp ~= '' then
   redis.call('EXPIRE', stamp, head_seconds)
 end
 if note ~= '' then
-  redis.call('SET', note, table.concat(seqs, ' '), 'EX', ARGV[9])
+  local noted = {}
+  for number, seq in ipairs(seqs) do
+    noted[number] = string.format('%.0f', seq) -- Lua's own way has 14 digits
+  end
+  redis.call('SET', note, table.concat(noted, ' '), 'EX', ARGV[9])
 end
 return seqs

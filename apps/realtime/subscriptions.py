@@ -61,6 +61,7 @@ class TopicSubscription(_Listener):
         self.live = False
         self.reading = asyncio.Lock()
         self._came_before: Message | None = None
+        self._begun_after = ("", 0)
         self._held: deque[Message] = deque(maxlen=MAX_HELD)
 
     @property
@@ -81,26 +82,36 @@ class TopicSubscription(_Listener):
         return not was_live
 
     def takes_over(self, message: Message) -> bool:
-        """Whether a message comes here and not by a pattern; until this has begun it comes by that."""
+        """Whether a message comes here and not by a pattern: what was published before this began comes by that."""
         if not self.has_begun:
             self._came_before = message
-        return self.has_begun
+            return False
+        epoch, seq = self._begun_after
+        return message.epoch != epoch or message.seq > seq
 
     async def begin(self, history: History, request: protocol.Subscribe) -> None:
-        """Answers the client's request, and sends what it missed."""
-        since, before = request.since, self._came_before
+        """Answers the client's request, and sends what it missed, or what there is of that."""
+        since, now = request.since, self._now(history)
         recovered = since is None or history.continues(request.epoch, since)
         self.epoch = history.epoch
-        now = max(history.seq, before.seq) if before and before.epoch == history.epoch else history.seq
-        self.seq = since if recovered and since is not None else now
-        self._tell(now, recovered, request.request_id)
+        if recovered:
+            self.seq, told = (now if since is None else since), now
+        else:
+            self.seq = told = history.nearest(request.epoch or history.epoch, since or 0)
+        self._begun_after = (self.epoch, self.seq)
+        self._tell(told, recovered, request.request_id)
         await self._replay(history)
+
+    def _now(self, history: History) -> int:
+        before = self._came_before
+        return max(history.seq, before.seq) if before and before.epoch == history.epoch else history.seq
 
     async def resume(self, history: History) -> None:
         """Sends what was missed while Redis was away. What is lost is told, and the rest is sent."""
-        if not history.continues(self.epoch, self.seq):
-            self.epoch, self.seq = history.epoch, history.nearest(self.epoch, self.seq)
-            self._tell(self.seq, recovered=False)
+        if history.epoch != self.epoch or self.seq > history.seq:
+            seq = history.nearest(self.epoch, self.seq)
+            self.epoch = history.epoch
+            self._jump(seq)
         await self._replay(history)
 
     async def settle(self) -> bool:
@@ -116,9 +127,18 @@ class TopicSubscription(_Listener):
     async def _replay(self, history: History) -> None:
         for number, message in enumerate(history.messages, 1):
             await self._channel.outbox.room()
+            if message.seq > self.seq + 1:
+                self._jump(message.seq - 1)  # a publisher had to drop what is missing here
             self._forward(message)
             if number % REPLAYED_AT_ONCE == 0:
                 await asyncio.sleep(0)
+        if self.seq < history.seq:
+            self._jump(history.seq)
+
+    def _jump(self, seq: int) -> None:
+        """Goes on behind what is lost, and says so."""
+        self.seq = seq
+        self._tell(seq, recovered=False)
 
     def _forward(self, message: Message) -> bool:
         is_next = self.is_open and message.epoch == self.epoch and message.seq == self.seq + 1
@@ -170,7 +190,9 @@ class PatternSubscription(_Listener):
             return own.takes_over(message)
         longer = (name for name in self._topics if len(name) > len(self.name))
         patterns = (self._topics[name] for name in longer)
-        return any(isinstance(each, PatternSubscription) and each.covers(message.topic) for each in patterns)
+        return any(
+            isinstance(each, PatternSubscription) and each.has_begun and each.covers(message.topic) for each in patterns
+        )
 
     def _tell(self, recovered: bool, request_id: protocol.RequestId = None) -> None:
         self._channel.tell(

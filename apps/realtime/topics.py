@@ -28,6 +28,7 @@ from apps.realtime.outgoing import (
     Attempt,
     Outgoing,
     Ready,
+    log_refused,
     tie_to_process,
 )
 from apps.realtime.steps import Step, head_key, note_key, run_steps, stream_key
@@ -146,13 +147,17 @@ def publish_all(
     return _send_or_drop(ready, client) if client else OUTGOING.publish(ready)
 
 
-def publish_once(messages: Sequence[tuple[str, str, Mapping[str, Any]]]) -> list[int]:
+def publish_once(messages: Sequence[tuple[str, str, Mapping[str, Any]]], *, client: Redis | None = None) -> list[int]:
     """`publish_many` of (name, topic, data): one whose name was published in the last NOTE_SECONDS is not sent again.
 
-    For messages that a table keeps until they went out: the answer, or the process, may be lost in between.
+    For messages that a table keeps until they went out: the answer, or the process, may be lost in between. 0 stands
+    for the seq of one that its topic's keys did not take.
     """
     steps = [_step(_lines(topic, encode(data), utc_now()), note=note_key(name)) for name, topic, data in messages]
-    return [seq for seqs in run_steps(redis_client(), steps, at_once=MESSAGES_AT_ONCE) for seq in seqs]
+    answers = run_steps(client or redis_client(), steps, at_once=MESSAGES_AT_ONCE)
+    seqs = [seq for answer in answers for seq in answer]
+    log_refused([topic for _, topic, _ in messages], seqs)
+    return seqs
 
 
 def publish_many(

@@ -11,7 +11,7 @@ from django.db.models.functions import Now
 from apps.portfolios.models import Portfolio
 from apps.realtime.topics import publish_after_commit
 from apps.risk.deliveries import Outcome, queue_due, release_lost, tell
-from apps.risk.events import event_as_dict, publish_event, publish_unpublished, topic_of
+from apps.risk.events import event_as_dict, publish_event, publish_unpublished, publish_up_to, topic_of
 from apps.risk.models import AlertChannel, RiskEvent, Severity
 from apps.risk.notifications import notice_of
 from apps.risk.reminders import escalate, remind
@@ -42,8 +42,15 @@ def acknowledge_event(event: RiskEvent, user: Any) -> RiskEvent:
     )
     event.refresh_from_db()
     if is_first:
-        publish_after_commit(topic_of(event), event_as_dict(event, "alert.acknowledged"))
+        _tell_acknowledged(event)
     return event
+
+
+def _tell_acknowledged(event: RiskEvent) -> None:
+    if event.published_at:
+        publish_after_commit(topic_of(event), event_as_dict(event, "alert.acknowledged"))
+    else:  # the two go out together, or this would come before what it is about
+        transaction.on_commit(lambda: publish_up_to([event]), robust=True)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ after the commit, or finds Redis away, leaves rows that `alerts.send_due` looks 
 
 import logging
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -53,9 +53,8 @@ def record_events(events: Sequence[RiskEvent]) -> None:
     for event in events:
         _complete(event)
     RiskEvent.objects.bulk_create(events)
-    event_ids = [event.pk for event in events]
-    delivery_ids = make_first_deliveries(event_ids)
-    transaction.on_commit(lambda: _publish_chunks(event_ids), robust=True)
+    delivery_ids = make_first_deliveries([event.pk for event in events])
+    transaction.on_commit(lambda: publish_up_to(events), robust=True)
     transaction.on_commit(lambda: send_first(delivery_ids), robust=True)
 
 
@@ -132,32 +131,47 @@ def publish_unpublished() -> int:
     return published
 
 
-def _publish_chunks(event_ids: Sequence[int]) -> None:
-    for start in range(0, len(event_ids), _CHUNK):
-        if not _publish_locked(RiskEvent.objects.filter(pk__in=event_ids[start : start + _CHUNK], published_at=None)):
-            return
+def publish_up_to(events: Sequence[RiskEvent]) -> None:
+    """Publishes these after what still waits of the same books: what is over must not be told before that it began."""
+    ids = {event.portfolio_id for event in events}
+    books = Q(portfolio_id__in=ids - {None}) | (Q(portfolio=None) if None in ids else Q(pk__in=[]))
+    last = max(event.pk for event in events)
+    # Waits for who is publishing one of them, so that it does not go past it.
+    while _publish_locked(RiskEvent.objects.filter(books, pk__lte=last, published_at=None), skip_locked=False):
+        pass
 
 
 @transaction.atomic
-def _publish_locked(events: QuerySet[RiskEvent]) -> int:
-    """Publishes the first chunk of these that nobody else is publishing; none where Redis is away."""
-    held = events.select_related("acknowledged_by").select_for_update(skip_locked=True, of=("self",), no_key=True)
+def _publish_locked(events: QuerySet[RiskEvent], *, skip_locked: bool = True) -> int:
+    """Publishes the first chunk of these, less what others are publishing if so asked; none where Redis is away."""
+    held = events.select_related("acknowledged_by").select_for_update(
+        skip_locked=skip_locked, of=("self",), no_key=True
+    )
     chunk = list(held.order_by("pk")[:_CHUNK])
-    published = [event.pk for event, _ in zip(chunk, _send(chunk), strict=False)]
-    return RiskEvent.objects.filter(pk__in=published).update(published_at=Now())
+    if not _send(chunk):
+        return 0
+    return RiskEvent.objects.filter(pk__in=[event.pk for event in chunk]).update(published_at=Now())
 
 
 def _send(events: Sequence[RiskEvent]) -> list[int]:
-    """Their numbers, or none where Redis is away. They wait in their table, not in the process's outbox as well.
+    """The numbers of their messages, or none where Redis is away.
 
-    What Redis took without our hearing of it, or before we died, it does not take again.
+    They wait in their table, not in the process's outbox as well. What Redis took without our hearing of it, or before
+    we died, it does not take again.
     """
-    messages = [(_name(event), topic_of(event), event_as_dict(event)) for event in events]
+    messages = [message for event in events for message in _messages(event)]
     try:
         return publish_once(messages)
     except (RedisError, OSError) as error:
         logger.warning("%d events are published later: Redis did not answer: %s", len(events), error)
         return []
+
+
+def _messages(event: RiskEvent) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """Name, topic and data; of one that somebody has acknowledged before it could be published, two."""
+    yield _name(event), topic_of(event), event_as_dict(event)
+    if event.acknowledged_at:
+        yield f"{_name(event)}:acknowledged", topic_of(event), event_as_dict(event, "alert.acknowledged")
 
 
 def _name(event: RiskEvent) -> str:

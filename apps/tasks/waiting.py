@@ -103,8 +103,10 @@ async def _ended(task_id: str, seconds: float) -> None:
     subscription = TopicSubscription(request, Channel(outbox, MessageBatcher(emit=outbox.put)))
     hub = hub_of_this_process()
     try:
-        async with asyncio.timeout(seconds):
+        until = asyncio.get_running_loop().time() + seconds
+        async with asyncio.timeout_at(until):
             await hub.subscribe(subscription, request)
+        async with asyncio.timeout_at(until):  # its own: redis-py may swallow the end of the first one (Python < 3.12)
             await end.wait()
     except HubUnavailableError:
         await asyncio.sleep(min(seconds, 0.5))

@@ -2,11 +2,13 @@
 
 import threading
 from collections.abc import Callable, Iterator
+from itertools import takewhile
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
 
+from apps.realtime import hub, standing
 from apps.realtime.control import ask_hubs
 from apps.realtime.tests.conftest import Server, rule, server, topic, user
 from apps.realtime.topics import head_key, publish, stream_key
@@ -24,6 +26,13 @@ def other_server(transactional_db: None) -> Iterator[Server]:
     running = Server()
     yield running
     running.stop()
+
+
+@pytest.fixture
+def looks_again_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The server, at whether those who listen still may; it has to be asked for before the server is."""
+    monkeypatch.setattr(hub, "TURN_SECONDS", 0.05)
+    monkeypatch.setattr(standing, "SUBSCRIPTION_SECONDS", 0.0)
 
 
 @pytest.fixture
@@ -121,6 +130,36 @@ def test_pattern_covers_topics_that_begin_alike(enter: Any, topic: str):
     for name in ("a", "b"):
         publish(f"{topic}-{name}", {})
     assert [item.topic for item in take(items, 2)] == [f"{topic}-a", f"{topic}-b"]
+
+
+def test_topic_that_is_followed_by_itself_beside_its_pattern_loses_nothing(enter: Any, topic: str):
+    client = enter()
+    pattern = client.subscribe(f"{topic}*")
+    publishing = threading.Thread(target=lambda: [publish(topic, {}) for _ in range(500)])
+    publishing.start()
+    (first,) = take(pattern, 1)
+    own = client.subscribe(topic)
+    publishing.join()
+    for name in (topic, f"{topic}-end"):
+        publish(name, {})
+    before = [first, *takewhile(lambda item: item.topic == topic, pattern)]
+    after = take(own, 501 - len(before))
+    assert seqs(before + after) == list(range(1, 502))
+
+
+def test_topic_that_one_may_not_read_any_more_ends_and_the_others_go_on(
+    looks_again_often: None, enter: Any, rule: Any, topic: str
+):
+    allowed = {f"{topic}-book:1", f"{topic}-book:2"}
+    rule(f"{topic}-book", lambda _, name: f"{topic}-book:{name}" in allowed)
+    client = enter()
+    lost, kept = (client.subscribe(name) for name in sorted(allowed))
+    allowed.remove(lost.topic)
+    with pytest.raises(RefusedError) as refused:
+        lost.receive(10)
+    assert refused.value.code == "not_found"
+    publish(kept.topic, {})
+    assert seqs(take(kept, 1)) == [1]
 
 
 def test_task_is_waited_for_though_it_has_ended_before(enter: Any, rule: Any, topic: str):

@@ -39,6 +39,25 @@ def test_topic_that_was_refused_can_be_asked_for_again(serve: Any, open_client: 
     assert seqs(take(client.subscribe("news"), 1)) == [1]
 
 
+def test_subscription_that_the_server_ends_because_rights_were_lost_is_refused(serve: Any, open_client: Any):
+    def script(peer: Peer) -> None:
+        peer.accept()
+        peer.accept()
+        peer.publish(1)
+        peer.say(type="error", code="not_found", detail="no more")
+        peer.say(type="unsubscribed", topic="news")
+        peer.publish(1, topic="sports")
+        peer.stay()
+
+    client = open_client(serve(script).url)
+    news, sports = client.subscribe("news"), client.subscribe("sports")
+    assert seqs(take(news, 1)) == [1]
+    with pytest.raises(RefusedError) as refused:
+        news.receive(10)
+    assert refused.value.code == "not_found"
+    assert seqs(take(sports, 1)) == [1]
+
+
 @pytest.mark.parametrize("code", ["unavailable", "rate_limited"])
 def test_refusal_that_passes_is_asked_again(serve: Any, open_client: Any, code: str):
     def script(peer: Peer) -> None:
@@ -108,7 +127,7 @@ def test_messages_go_to_their_own_topic_and_else_to_the_pattern(serve: Any, open
     assert [item.topic for item in take(news, 1)] == ["news"]
 
 
-@pytest.mark.parametrize("second", ["risk:*", "risk:alerts:*", "*"])
+@pytest.mark.parametrize("second", ["risk:*", "risk:alerts:*", "risk:a*"])
 def test_overlapping_patterns_are_refused_by_the_client(serve: Any, open_client: Any, second: str):
     def script(peer: Peer) -> None:
         peer.accept()
@@ -134,6 +153,12 @@ def test_topic_that_is_followed_already_is_refused_by_the_client(serve: Any, ope
 def test_pattern_with_a_since_is_refused_by_the_client(open_client: Any, dead_port: int):
     with pytest.raises(ValueError, match="leave out since"):
         open_client(f"ws://127.0.0.1:{dead_port}").subscribe("risk:*", since=1)
+
+
+@pytest.mark.parametrize("size", [0, -1])
+def test_queue_without_room_is_refused_by_the_client(open_client: Any, size: int):
+    with pytest.raises(ValueError, match=f"queue_size is {size}; expected 1 or more"):
+        open_client("ws://127.0.0.1:9", queue_size=size)
 
 
 def test_batches_are_unpacked_in_order(serve: Any, open_client: Any):

@@ -76,6 +76,36 @@ test("a connection on which some answers come and one does not is given up", asy
   assert.match((await status.is("waiting")).detail, /no answer for 0.3 s/);
 });
 
+test("a connection on which a ping stays unanswered is given up, though messages come", async (context) => {
+  const { client, peer } = await server.following("news", {}, { timing: { heartbeat: 0.01, answer: 0.2 } });
+  const status = statusOf(client);
+  await status.is("live");
+  peer.answersPings = false;
+  let seq = 0;
+  const talking = setInterval(() => peer.messages("news", ++seq), 5);
+  context.after(() => clearInterval(talking));
+  assert.match((await status.is("waiting")).detail, /no answer for 0.2 s/);
+});
+
+test("a connection on which a subscription stays unanswered is given up, though messages come", async (context) => {
+  const { client, peer } = await server.following("news", {}, { timing: { heartbeat: 0.01, answer: 0.2 } });
+  const status = statusOf(client);
+  await status.is("live");
+  client.subscribe("other", {}, {});
+  let seq = 0;
+  const talking = setInterval(() => peer.messages("news", ++seq), 5);
+  context.after(() => clearInterval(talking));
+  assert.match((await status.is("waiting")).detail, /no answer for 0.2 s/);
+});
+
+test("a server that has the subscription already is asked anew over another connection", async () => {
+  const { client, peer } = await server.following();
+  client.subscribe("other", {}, {});
+  peer.say({ type: "error", code: "already_subscribed", detail: "", id: (await peer.asked("subscribe")).id });
+  const again = await server.connection();
+  equal([(await again.subscribed()).topic, (await again.subscribed()).topic], ["news", "other"]);
+});
+
 test("the heartbeat finds a connection that has died since", async () => {
   const { client, peer } = await server.following("news", {}, { timing: { heartbeat: 0.01, deadline: 0.3 } });
   const status = statusOf(client);

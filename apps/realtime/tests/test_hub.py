@@ -6,12 +6,13 @@ import time
 import pytest
 from redis import Redis
 
-from apps.realtime.hub import Hub
+from apps.realtime.hub import LOST, Hub
 from apps.realtime.outbox import MAX_WAITING
-from apps.realtime.subscriptions import TopicSubscription
+from apps.realtime.protocol import Subscribe
+from apps.realtime.subscriptions import PatternSubscription, TopicSubscription
 from apps.realtime.tests.conftest import OwnValkey
 from apps.realtime.tests.ears import Ear, in_thread, publish, run
-from apps.realtime.topics import stream_key
+from apps.realtime.topics import head_key, stream_key
 
 
 def test_every_listener_gets_every_message_once_and_in_order(valkey: OwnValkey, topic: str) -> None:
@@ -43,19 +44,21 @@ def test_since_brings_back_exactly_what_was_missed(valkey: OwnValkey, topic: str
     run(valkey, story)
 
 
-@pytest.mark.parametrize(("since", "epoch"), [(3, "another"), (11, None), (2, None)])
-def test_since_that_cannot_be_answered_is_told_and_goes_on_live(
-    valkey: OwnValkey, topic: str, since: int, epoch: str | None
+@pytest.mark.parametrize(
+    ("since", "epoch", "goes_on_from"), [(3, "another", 5), (11, None, 10), (2, None, 5), (0, None, 5)]
+)
+def test_since_that_cannot_be_answered_is_told_and_what_is_kept_comes(
+    valkey: OwnValkey, topic: str, since: int, epoch: str | None, goes_on_from: int
 ) -> None:
     async def story(hub: Hub) -> None:
         await in_thread(publish, valkey, topic, 10)
         valkey.client.xtrim(stream_key(topic), maxlen=5, approximate=False)
         ear = Ear(hub)
         answer = await ear.subscribe(topic, since=since, epoch=epoch)
-        assert (answer["recovered"], answer["seq"]) == (False, 10)
+        assert (answer["recovered"], answer["seq"]) == (False, goes_on_from)
         await in_thread(publish, valkey, topic)
-        await ear.until(lambda: bool(ear.seqs))
-        assert ear.seqs == [11]
+        await ear.until(lambda: ear.seqs[-1:] == [11])
+        assert ear.seqs == list(range(goes_on_from + 1, 12))
 
     run(valkey, story)
 
@@ -224,5 +227,79 @@ def test_reader_that_does_not_read_is_given_up_and_holds_up_nobody(valkey: OwnVa
         await in_thread(publish, valkey, topic, MAX_WAITING + 5)
         await ear.until(lambda: len(ear.seqs) == MAX_WAITING + 5)
         await stuck.until(lambda: stuck.overflowed)
+
+    run(valkey, story)
+
+
+def test_message_that_is_on_its_way_while_its_topic_is_joined_comes_by_the_pattern(
+    valkey: OwnValkey, topic: str
+) -> None:
+    """The head is read on another connection than the messages come by, and may be ahead of them."""
+
+    async def story(hub: Hub) -> None:
+        ear = Ear(hub)
+        await ear.subscribe(f"{topic}:*")
+        deliver, held = hub._link._handle, []
+        hub._link._handle = lambda message: held.append(message) or 0  # type: ignore[func-returns-value]
+        await in_thread(publish, valkey, f"{topic}:a", 2)
+        await ear.until(lambda: len(held) == 2)
+        hub._link._handle = lambda message: (
+            deliver(message) if message["type"] == "subscribe" else held.append(message) or 0
+        )
+        assert (await ear.subscribe(f"{topic}:a"))["seq"] == 2
+        hub._link._handle = deliver
+        for message in held:
+            deliver(message)
+        await in_thread(publish, valkey, f"{topic}:a")
+        await ear.until(lambda: ear.seqs[-1:] == [3])
+        assert ear.seqs == [1, 2, 3]
+
+    run(valkey, story)
+
+
+def test_loss_that_a_publisher_tells_reaches_topic_and_pattern_at_once(valkey: OwnValkey, topic: str) -> None:
+    async def story(hub: Hub) -> None:
+        ear, other = Ear(hub), Ear(hub)
+        await ear.subscribe(f"{topic}:a")
+        await other.subscribe(f"{topic}:*")
+        await in_thread(publish, valkey, f"{topic}:a")
+        await ear.until(lambda: ear.seqs == [1])
+        valkey.client.hincrby(head_key(f"{topic}:a"), "seq", 3)
+        valkey.client.publish(f"{topic}:a", LOST)
+        await ear.until(lambda: bool(ear.losses))
+        assert [loss["seq"] for loss in ear.losses] == [4]
+        await other.until(lambda: bool(other.losses))
+        await in_thread(publish, valkey, f"{topic}:a")
+        await ear.until(lambda: ear.seqs == [1, 5])
+        assert len(ear.losses) == 1
+
+    run(valkey, story)
+
+
+@pytest.mark.parametrize("is_live", [True, False])
+def test_every_hole_in_a_history_is_told_and_all_the_rest_comes(valkey: OwnValkey, topic: str, is_live: bool) -> None:
+    async def story(hub: Hub) -> None:
+        ear = Ear(hub)
+        if is_live:
+            await ear.subscribe(topic)
+        for lost in (2, 3, 0):
+            await in_thread(publish, valkey, topic, 2)
+            valkey.client.hincrby(head_key(topic), "seq", lost)
+        if not is_live:
+            await ear.subscribe(topic, since=0)
+        await ear.until(lambda: ear.seqs == [1, 2, 5, 6, 10, 11])
+        assert [loss["seq"] for loss in ear.losses][-2:] == [4, 9]
+
+    run(valkey, story)
+
+
+def test_longer_pattern_that_has_not_begun_takes_nothing_from_the_shorter(valkey: OwnValkey, topic: str) -> None:
+    async def story(hub: Hub) -> None:
+        ear = Ear(hub)
+        await ear.subscribe(f"{topic}:*")
+        request = Subscribe(f"{topic}:a*")
+        ear.subscriptions[request.topic] = PatternSubscription(request, ear.channel, ear.subscriptions)
+        await in_thread(publish, valkey, f"{topic}:a")
+        await ear.until(lambda: ear.seqs == [1])
 
     run(valkey, story)

@@ -3,12 +3,15 @@
 import asyncio
 import os
 import signal
+from contextlib import suppress
+from typing import Any
 
 import pytest
 
 from apps.realtime import hub as hub_module
 from apps.realtime import link as link_module
 from apps.realtime import topics
+from apps.realtime.control import HUBS_CHANNEL
 from apps.realtime.hub import Hub, HubUnavailableError
 from apps.realtime.tests.conftest import OwnValkey
 from apps.realtime.tests.ears import Ear, in_thread, publish, run
@@ -154,5 +157,72 @@ def test_quiet_connection_is_asked_whether_it_lives(
         os.kill(pid, signal.SIGCONT)
         await in_thread(publish, valkey, topic)
         await ear.until(lambda: ear.seqs == [1])
+
+    run(valkey, story)
+
+
+def test_lost_connection_leaves_exactly_one_listener(valkey: OwnValkey, topic: str) -> None:
+    """Many commands fail at once then, and each of them would begin anew."""
+
+    async def come_and_go(hub: Hub, number: int) -> None:
+        ear = Ear(hub)
+        for turn in range(5):
+            with suppress(HubUnavailableError):
+                await ear.subscribe(f"{topic}-{number}-{turn}")
+            if (name := f"{topic}-{number}-{turn}") in ear.subscriptions:
+                await ear.unsubscribe(name)
+
+    async def story(hub: Hub) -> None:
+        ear = Ear(hub)
+        await ear.subscribe(f"{topic}:*")
+        for _ in range(3):
+            coming = asyncio.gather(*(come_and_go(hub, number) for number in range(60)))
+            await asyncio.sleep(0.02)
+            valkey.client.client_kill_filter(_type="pubsub")
+            await coming
+        await asyncio.sleep(1)
+        await ear.until(lambda: dict(valkey.client.pubsub_numsub(HUBS_CHANNEL))[HUBS_CHANNEL] == 1)
+        await in_thread(publish, valkey, f"{topic}:a", 5)
+        await ear.until(lambda: len(ear.seqs) >= 5)
+        assert ear.seqs == [1, 2, 3, 4, 5]
+
+    run(valkey, story)
+
+
+def test_loss_of_redis_while_a_subscription_begins_costs_no_message(
+    valkey: OwnValkey, topic: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = hub_module.read_history
+
+    async def read_slowly(*arguments: Any) -> Any:
+        history = await read(*arguments)
+        await asyncio.sleep(0.6)  # as a long one takes
+        return history
+
+    async def story(hub: Hub) -> None:
+        ear, other = Ear(hub), Ear(hub)
+        await other.subscribe(f"{topic}-other")
+        monkeypatch.setattr(hub_module, "read_history", read_slowly)
+        begun = asyncio.ensure_future(ear.subscribe(topic))
+        await asyncio.sleep(0.3)
+        valkey.client.client_kill_filter(_type="pubsub")
+        await in_thread(publish, valkey, topic)
+        await begun
+        await ear.until(lambda: ear.seqs == [1])
+
+    run(valkey, story)
+
+
+def test_entry_that_cannot_be_read_does_not_make_the_socket_mute(valkey: OwnValkey, topic: str) -> None:
+    async def story(hub: Hub) -> None:
+        ear = Ear(hub)
+        await ear.subscribe(topic)
+        valkey.client.xadd(stream_key(topic), {"foreign": "entry"}, id="1-0")
+        valkey.client.hset(head_key(topic), "seq", 1)
+        valkey.client.client_kill_filter(_type="pubsub")
+        await asyncio.sleep(1)
+        valkey.client.xdel(stream_key(topic), "1-0")
+        await in_thread(publish, valkey, topic)
+        await ear.until(lambda: ear.seqs == [2])
 
     run(valkey, story)

@@ -17,10 +17,12 @@ from typing import Any
 import pytest
 
 from apps.realtime import outgoing
+from apps.realtime.steps import note_key, run_steps
 from apps.realtime.tests.conftest import OwnValkey
 from apps.realtime.topics import (
     OUTGOING,
     Encoded,
+    _step,
     apublish,
     head_key,
     publish,
@@ -271,6 +273,14 @@ def test_gap_of_a_topic_that_has_no_later_message_is_in_its_head(store: OwnValke
             publish(name, {})
     all_gone()
     until(lambda: store.client.hget(head_key(topic), "seq") == "3")
+
+
+def test_who_listens_is_told_of_a_gap_that_no_message_follows(valkey: OwnValkey, topic: str) -> None:
+    with valkey.client.pubsub() as listening:
+        listening.subscribe(topic)
+        run = run_steps(valkey.client, [_step("", note=note_key("1"), lost=f"{topic}\n3\n")])
+        assert list(run) == [[]]
+        until(lambda: (listening.get_message() or {}).get("data") == '{"type":"lost"}')
 
 
 def test_gap_begins_the_epoch_of_a_topic_without_a_head(store: OwnValkey, topic: str, settings: Any) -> None:

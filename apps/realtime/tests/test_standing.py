@@ -17,6 +17,7 @@ from websockets.sync.client import ClientConnection, connect
 
 from apps.realtime import hub as hub_module
 from apps.realtime import standing
+from apps.realtime.authentication import proof_of_scope
 from apps.realtime.tests.conftest import Server
 from apps.realtime.tests.test_sockets import ask, close_code, hear
 from nautilus.api.tickets import issue_ticket
@@ -102,3 +103,32 @@ def test_topic_that_may_not_be_read_any_more_is_unsubscribed_and_the_others_stay
     assert hear(socket)["code"] == "not_found"
     assert hear(socket) == {"type": "unsubscribed", "topic": f"{topic}-book:1"}
     assert ask(socket, type="list")["topics"] == [f"{topic}-book:2"]
+
+
+def test_change_of_password_closes_the_sockets_of_old_sessions(
+    dial: Callable[..., Any], user: User, topic: str
+) -> None:
+    socket = dial(Cookie=f"{django_settings.SESSION_COOKIE_NAME}={session_of(user)}")
+    ask(socket, type="subscribe", topic=topic)
+    assert is_alive(socket)
+    user.set_password("another long password")
+    user.save()
+    assert close_code(socket) == 4401
+
+
+@pytest.mark.parametrize("query", [b"", b"xticket=1", b"ticket="])
+def test_socket_that_came_by_its_session_is_known_by_it(user: User, query: bytes) -> None:
+    key = session_of(user)
+    cookie = f"{django_settings.SESSION_COOKIE_NAME}={key}".encode()
+    proof = proof_of_scope({"headers": [(b"cookie", cookie)], "query_string": query}, user)
+    assert proof.session_key == key
+
+
+def test_topic_is_asked_for_with_the_rights_of_now(
+    dial: Callable[..., Any], user: User, topic: str, rule: Callable[[str, Any], None]
+) -> None:
+    rule(f"{topic}-staff", lambda user, _: user.is_staff)
+    socket = dial(f"?ticket={issue_ticket(user)}")
+    assert ask(socket, type="subscribe", topic=f"{topic}-staff:a")["code"] == "not_found"
+    User.objects.filter(pk=user.pk).update(is_staff=True)
+    assert ask(socket, type="subscribe", topic=f"{topic}-staff:a")["type"] == "subscribed"

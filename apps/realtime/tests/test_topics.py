@@ -23,6 +23,7 @@ from apps.realtime.topics import (
     publish,
     publish_after_commit,
     publish_many,
+    publish_once,
     stream_key,
 )
 
@@ -197,6 +198,20 @@ def test_fence_that_holds_is_stamped_with_the_time_of_the_publish(topic: str, re
     stamp = redis.hgetall(fence.stamp)
     assert (stamp["by"], stamp["ended"]) == ("mine", "")
     assert abs(int(stamp["at"]) / 1e6 - second) < 60
+
+
+def test_name_that_was_published_answers_with_its_seq_to_the_last_digit(topic: str, redis: Redis) -> None:
+    redis.hset(head_key(topic), "seq", 1_234_567_890_123_456)
+    for _ in range(2):
+        assert publish_once([(f"{topic}:1", topic, {})]) == [1_234_567_890_123_457]
+
+
+def test_named_message_that_its_topics_keys_do_not_take_is_logged(
+    topic: str, redis: Redis, caplog: pytest.LogCaptureFixture
+) -> None:
+    redis.set(head_key(topic), "by another program")
+    assert publish_once([(f"{topic}:1", topic, {})]) == [0]
+    assert f"Redis refused a message on '{topic}'" in caplog.text
 
 
 def test_encoded_data_goes_out_as_it_is(topic: str, redis: Redis) -> None:

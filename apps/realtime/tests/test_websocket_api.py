@@ -13,8 +13,9 @@ from websockets.sync.client import ClientConnection, connect
 
 from apps.portfolios.tests.factories import client_of, make_user
 from apps.realtime import broadcasts
-from apps.realtime.tests.conftest import Server
+from apps.realtime.tests.conftest import OwnValkey, Server
 from apps.realtime.tests.said_processes import Say, report, said_processes
+from nautilus.api.models import IdempotentAnswer
 from nautilus.api.tickets import issue_ticket
 from nautilus.connections import redis_client
 
@@ -215,6 +216,31 @@ def test_broadcast_sent_again_with_its_key_goes_out_once(operator: APIClient, to
     first, again = (broadcast(operator, topic, {"n": 1}, **{"Idempotency-Key": topic}) for _ in range(2))
     assert first.json() == again.json()
     assert redis_client().hget(f"topics:head:{topic}", "seq") == "1"
+
+
+def test_broadcast_whose_answer_was_lost_goes_out_once_under_its_key(operator: APIClient, topic: str) -> None:
+    for _ in range(2):
+        assert broadcast(operator, topic, {"n": 1}, **{"Idempotency-Key": topic}).json()["seq"] == 1
+        IdempotentAnswer.objects.all().delete()  # as after a 503
+
+
+def test_other_broadcast_under_the_key_of_one_that_failed_goes_out(operator: APIClient, topic: str) -> None:
+    for n in (1, 2):
+        assert broadcast(operator, topic, {"n": n}, **{"Idempotency-Key": topic}).json()["seq"] == n
+        IdempotentAnswer.objects.all().delete()
+
+
+def test_broadcast_goes_to_the_redis_that_it_is_given(topic: str, valkey: OwnValkey) -> None:
+    assert broadcasts.broadcast(topic, {"n": 1}, user="operator", client=valkey.client)["seq"] == 1
+    assert valkey.client.exists(f"topics:stream:{topic}")
+    assert not redis_client().exists(f"topics:stream:{topic}")
+
+
+def test_broadcast_that_the_topics_keys_do_not_take_is_no_success(operator: APIClient, topic: str) -> None:
+    redis_client().set(f"topics:head:{topic}", "by another program")
+    answer = broadcast(operator, topic, {})
+    assert (answer.status_code, fault(answer)["code"]) == (503, "topic_refused")
+    assert f"topics:head:{topic}" in fault(answer)["detail"]
 
 
 def test_broadcast_while_redis_is_away_is_refused(operator: APIClient, topic: str) -> None:

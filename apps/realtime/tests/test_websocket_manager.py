@@ -158,7 +158,7 @@ def test_redis_is_measured_and_asked_for_its_memory() -> None:
 
 # --- Acting -------------------------------------------------------------------------------------------
 def test_cleaning_up_answers_with_the_sockets_closed_in_all_processes(say: Say) -> None:
-    processes = [say({"process": "a:1", "hub": "a", "connections_closed": number}) for number in (2, 3)]
+    processes = [say({"process": "a:1", "hub": f"hub-{number}", "connections_closed": number}) for number in (2, 3)]
     assert WebSocketManager().cleanup_stale_connections() == 5
     assert [process.commands for process in processes] == [["cleanup"], ["cleanup"]]
 

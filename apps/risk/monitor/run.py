@@ -7,7 +7,7 @@ import time
 from collections import Counter
 from typing import Any
 
-from apps.realtime.topics import publish_all
+from apps.realtime.topics import Encoded, encode, publish_all
 from apps.risk.figures import NotMeasurableError
 from apps.risk.models import RiskLimit
 from apps.risk.monitor.memory import Memory
@@ -54,7 +54,17 @@ def _run(turn: Turn, memory: Memory) -> str:
 
 def _tell(seen: Seen, written: Written) -> None:
     """Publishes what changed; while Redis is away it waits, as the next run tells only what has changed by then."""
-    publish_all([(f"portfolio:updates:{each}", _update(seen, written, each)) for each in _changed(seen, written)])
+    updates = [(each, _encoded(each, _update(seen, written, each))) for each in _changed(seen, written)]
+    publish_all([(f"portfolio:updates:{each}", update) for each, update in updates if update is not None])
+
+
+def _encoded(portfolio_id: str, update: dict[str, Any]) -> Encoded | None:
+    """None for what JSON cannot say: one book's infinity keeps no other book from being told."""
+    try:
+        return Encoded(encode(update))
+    except ValueError:
+        logger.exception("Nobody is told of portfolio %s: its update is no JSON: %s", portfolio_id, update)
+        return None
 
 
 def _update(seen: Seen, written: Written, portfolio_id: str) -> dict[str, Any]:

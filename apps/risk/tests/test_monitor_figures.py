@@ -1,8 +1,10 @@
 """What a run measures, stores and publishes; and what it leaves alone because nothing changed."""
 
+import math
 from dataclasses import asdict
 from datetime import datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,9 +19,10 @@ from apps.realtime.topics import OUTGOING
 from apps.risk.kernels.historical import expected_shortfall, value_at_risk
 from apps.risk.many_books import read_books
 from apps.risk.models import RiskLimit, RiskMetric, RiskMonitor
-from apps.risk.monitor import measures
+from apps.risk.monitor import measures, run
 from apps.risk.monitor.books import read_wide_books
 from apps.risk.monitor.memory import Memory
+from apps.risk.monitor.verdicts import Standing
 from apps.risk.tests.desks import DESK_SETTINGS, WINDOW_DAYS, closes, make_desk, make_limit
 from apps.risk.tests.monitored import DESK_DAYS, forget_flag, look, move_prices, published, redis_away, state_of, told
 from tests.running import wait_until
@@ -329,6 +332,22 @@ def test_update_that_found_redis_away_goes_out_when_it_is_back(desk):
     wait_until(lambda: not OUTGOING.waiting, 20, "the outbox to be empty")
     (update,) = published("portfolio:updates:BOOK")[earlier:]
     assert update["gross_exposure"] == 30_000.0
+
+
+def test_book_whose_figures_json_cannot_say_keeps_no_other_from_being_told(desk, monkeypatch, caplog):
+    make_trade(make_portfolio("ANOTHER", initial_cash=1_000_000), "AAA", 1_000, 10)
+    refresh_histories()
+    figures = run._figures
+
+    def of_a_broken_book(standing: Standing) -> dict[str, Any]:
+        told = figures(standing)
+        return {**told, "value": math.nan} if told["portfolio_id"] == "ANOTHER" else told
+
+    monkeypatch.setattr(run, "_figures", of_a_broken_book)
+    earlier = len(published("portfolio:updates:BOOK"))
+    assert look().startswith("2 portfolios")
+    assert len(published("portfolio:updates:BOOK")) == earlier + 1
+    assert "Nobody is told of portfolio ANOTHER" in caplog.text
 
 
 def test_inception_is_where_losses_begin():

@@ -52,6 +52,7 @@ const FOR_A_WHILE = new Set(["unavailable", "rate_limited"]);
 const TIMING = {
   heartbeat: 20, // browsers cannot send a protocol ping, so a frame is sent
   deadline: 10, // nothing came for so long while an answer was due: the connection is dead
+  answer: 30, // other things came, and the answer did not; it may stand behind messages of other topics
   check: 3, // the same when the page has just come back, and the user looks at it
   firstRetry: 0.2,
   lastRetry: 10,
@@ -193,6 +194,7 @@ export class NautilusClient {
     else if (frame.type === "batch") frame.messages.forEach((/** @type {Message} */ message) => this.#deliver(message));
     else if (frame.type === "pong") this.#note(frame.positions ?? {});
     else if (frame.type === "subscribed") this.#subscribed(frame, question);
+    else if (frame.type === "unsubscribed" && !question) this.#lostRights(frame.topic);
     else if (frame.type === "error") this.#failed(frame, question);
   }
 
@@ -214,7 +216,8 @@ export class NautilusClient {
     // Neither an answer to who has left meanwhile, nor news for a subscription that is being made anew.
     if (!subscription || (question ? question.subscription !== subscription : !subscription.isLive)) return;
     subscription.start(frame);
-    if (frame.seq === null) return;
+    // Nothing is sent again for one that began with what is published from now on.
+    if (frame.seq === null || question?.fields.since === undefined) return;
     for (const other of this.#subscriptions.values()) {
       if (other !== subscription && other.covers(frame.topic)) other.know(frame);
     }
@@ -226,6 +229,16 @@ export class NautilusClient {
     else if (FOR_A_WHILE.has(code)) this.#askLater(question);
     else if (code === "already_subscribed") question.connection.drop(`${code}: ${detail}`);
     else if (this.#isCurrent(question.subscription)) this.#giveUp(question.subscription, { code, detail });
+  }
+
+  /**
+   * What nobody asked for: the server has looked again at who may read the topic.
+   * @param {string} topic
+   */
+  #lostRights(topic) {
+    const subscription = this.#subscriptions.get(topic);
+    const detail = `There is no topic '${topic}' that you may read any more.`;
+    if (subscription?.isLive) this.#giveUp(subscription, { code: "not_found", detail });
   }
 
   /** @param {Subscription | null} subscription @returns {subscription is Subscription} */

@@ -4,7 +4,8 @@ const OPEN = 1;
 const NO_CLOSE_FRAME = 1006;
 
 /**
- * Answers are awaited here: a connection on which one is due and nothing comes is dead, whatever the browser says.
+ * Answers are awaited here: a connection on which one is due and nothing comes is dead, whatever the browser says. So
+ * is one on which others come and this one does not, only that takes longer to tell.
  *
  * @typedef {import("./nautilus-subscriptions.js").Topic | import("./nautilus-subscriptions.js").Pattern} Subscription
  *
@@ -12,6 +13,7 @@ const NO_CLOSE_FRAME = 1006;
  * @property {Record<string, any>} fields
  * @property {Subscription | null} subscription Whose request it is; null for a ping or an end.
  * @property {number} failures How often it was refused for a while before.
+ * @property {ReturnType<typeof setTimeout>} timer Ends the connection where the answer does not come.
  * @property {Connection} connection
  *
  * @typedef {object} Owner
@@ -36,7 +38,7 @@ export class Connection {
 
   /**
    * @param {WebSocket} socket
-   * @param {{heartbeat: number, deadline: number}} timing Seconds.
+   * @param {{heartbeat: number, deadline: number, answer: number}} timing Seconds.
    * @param {Owner} owner
    */
   constructor(socket, timing, owner) {
@@ -58,7 +60,8 @@ export class Connection {
   ask(fields, subscription = null, failures = 0) {
     if (this.#socket?.readyState !== OPEN) return;
     const id = this.#nextId++;
-    this.#questions.set(id, { fields, subscription, failures, connection: this });
+    const timer = this.#dropAfter(this.#timing.answer);
+    this.#questions.set(id, { fields, subscription, failures, timer, connection: this });
     this.#socket.send(JSON.stringify({ ...fields, id }));
     this.#expect(this.#timing.deadline);
   }
@@ -108,6 +111,7 @@ export class Connection {
     const [oldest] = this.#questions.keys();
     const asked = id ?? (code === "rate_limited" ? oldest : NaN);
     const question = this.#questions.get(asked);
+    clearTimeout(question?.timer);
     this.#questions.delete(asked);
     return question;
   }
@@ -121,7 +125,12 @@ export class Connection {
     if (due >= this.#due) return;
     this.#forgetDeadline();
     this.#due = due;
-    this.#deadline = setTimeout(() => this.drop(`no answer for ${patience} s`), patience * 1000);
+    this.#deadline = this.#dropAfter(patience);
+  }
+
+  /** @param {number} seconds */
+  #dropAfter(seconds) {
+    return setTimeout(() => this.drop(`no answer for ${seconds} s`), seconds * 1000);
   }
 
   #forgetDeadline() {
@@ -136,6 +145,7 @@ export class Connection {
     this.#socket = null;
     this.#forgetDeadline();
     clearInterval(this.#heartbeat);
+    this.#questions.forEach(({ timer }) => clearTimeout(timer));
     this.#owner?.ended(code, detail);
   }
 }

@@ -55,6 +55,8 @@ class Subscription {
 export class Topic extends Subscription {
   /** @type {Position | undefined} Undefined before the first answer. */
   #position;
+  /** @type {Position | undefined} */
+  #askedAnewAt;
 
   /** @param {string} name @param {Options} options */
   constructor(name, options) {
@@ -86,17 +88,35 @@ export class Topic extends Subscription {
   }
 
   /**
-   * False when a message before this one is missing.
+   * False when a message before this one is missing, and the server is to be asked for it.
    * @param {Message} message
    */
   take(message) {
     if (!this.isLive || !this.#position) return true;
-    const isOfEpoch = message.epoch === this.#position.epoch;
-    if (isOfEpoch && message.seq <= this.#position.seq) return true;
-    if (!isOfEpoch || (!this.filters && message.seq !== this.#position.seq + 1)) return false;
-    this.#position.seq = message.seq;
+    const { seq, epoch } = this.#position;
+    const isOfEpoch = message.epoch === epoch;
+    if (isOfEpoch && message.seq <= seq) return true;
+    const isNext = isOfEpoch && (this.filters || message.seq === seq + 1);
+    if (!isNext && this.#mayAskAnew({ seq, epoch })) return false;
+    this.#position = { seq: message.seq, epoch: message.epoch };
+    if (!isNext) this.#tellOfGap(seq, message, !isOfEpoch);
     this.tell("onMessage", message);
     return true;
+  }
+
+  /**
+   * Once from each place: a server that leaves out the same messages again does not have them.
+   * @param {Position} here
+   */
+  #mayAskAnew(here) {
+    const before = this.#askedAnewAt;
+    this.#askedAnewAt = here;
+    return before?.seq !== here.seq || before.epoch !== here.epoch;
+  }
+
+  /** @param {number} after @param {Message} next @param {boolean} isNewEpoch */
+  #tellOfGap(after, { topic, seq, epoch }, isNewEpoch) {
+    this.tell("onGap", { topic, after, upTo: seq - 1, epoch, isNewEpoch });
   }
 
   /**
@@ -125,8 +145,7 @@ export class Pattern extends Subscription {
 
   /** @param {string} topic */
   covers(topic) {
-    const isOpenWord = this.name.includes(":") || !topic.includes(":"); // `news*` does not reach into `news:…`
-    return isOpenWord && topic.startsWith(this.name.slice(0, -1));
+    return covers(this.name, topic);
   }
 
   /** What a pattern missed the server does not send again: whatever makes it start a second time is a gap. */
@@ -180,10 +199,19 @@ export class Pattern extends Subscription {
  * @param {Options} options
  */
 export function checkDistinct(other, topic, { filters }) {
-  const [a, b] = [other.name, topic].map((name) => ({ start: name.replace(/\*$/, ""), isOne: !name.endsWith("*") }));
-  const overlap = (!a.isOne && b.start.startsWith(a.start)) || (!b.isOne && a.start.startsWith(b.start));
+  const overlap = covers(other.name, topic) || covers(topic, other.name);
   if (!overlap || !(filters || other.filters)) return;
   throw new Error(`'${topic}' and '${other.name}' overlap and one has filters; expected a client for each.`);
+}
+
+/**
+ * Whether a pattern takes in a topic, or all topics of another pattern.
+ * @param {string} pattern
+ * @param {string} name
+ */
+function covers(pattern, name) {
+  const isOpenWord = pattern.includes(":") || !name.includes(":"); // `news*` does not reach into `news:…`
+  return pattern.endsWith("*") && isOpenWord && name.startsWith(pattern.slice(0, -1));
 }
 
 /**
