@@ -127,12 +127,14 @@ class TopicSubscription(_Listener):
     async def _replay(self, history: History) -> None:
         for number, message in enumerate(history.messages, 1):
             await self._channel.outbox.room()
+            if not self.is_open:
+                return  # left meanwhile: nothing is lost to whoever does not listen
             if message.seq > self.seq + 1:
                 self._jump(message.seq - 1)  # a publisher had to drop what is missing here
             self._forward(message)
             if number % REPLAYED_AT_ONCE == 0:
                 await asyncio.sleep(0)
-        if self.seq < history.seq:
+        if self.is_open and self.seq < history.seq:
             self._jump(history.seq)
 
     def _jump(self, seq: int) -> None:

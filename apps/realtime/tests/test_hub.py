@@ -303,3 +303,19 @@ def test_longer_pattern_that_has_not_begun_takes_nothing_from_the_shorter(valkey
         await ear.until(lambda: ear.seqs == [1])
 
     run(valkey, story)
+
+
+def test_topic_that_is_left_while_it_catches_up_says_nothing_more(valkey: OwnValkey, topic: str) -> None:
+    async def story(hub: Hub) -> None:
+        ear = Ear(hub)
+        await ear.subscribe(topic)
+        left = ear.subscriptions[topic]
+        await in_thread(publish, valkey, topic, 3)
+        await ear.until(lambda: ear.seqs == [1, 2, 3])
+        await ear.unsubscribe(topic)
+        await in_thread(publish, valkey, topic, 3)
+        await hub._has_caught_up(left)  # type: ignore[arg-type]
+        assert ear.losses == []
+        assert ear.seqs == [1, 2, 3]
+
+    run(valkey, story)
