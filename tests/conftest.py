@@ -1,11 +1,27 @@
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.running import Platform, running_platform
+
+LINES_OF_EACH_LOG = 25
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: Any) -> Generator[None, Any, Any]:
+    """A test of a running platform that fails shows the ends of its logs: the platform is gone by then."""
+    report = yield
+    if report.failed:
+        for value in getattr(item, "funcargs", {}).values():
+            platform = getattr(value, "platform", value)
+            if isinstance(platform, Platform):
+                report.sections.extend(platform.log_ends(LINES_OF_EACH_LOG))
+                break
+    return report
 
 
 @pytest.fixture(scope="session")

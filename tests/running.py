@@ -72,6 +72,12 @@ class Platform:
     def start(self, name: str) -> None:
         rpc(self.home).startProcess(f"{_group(name)}:{name}")
 
+    def log_ends(self, lines: int) -> list[tuple[str, str]]:
+        """The last lines of every process' log, by its name; Flower's and the stores' say nothing of ours."""
+        paths = sorted(path for path in self.home.logs.glob("*.log") if path.stem not in ("flower", "redis"))
+        texts = ((path.stem, path.read_text(errors="replace")) for path in paths)
+        return [(f"end of {name}.log", "\n".join(text.splitlines()[-lines:])) for name, text in texts]
+
     def wipe_redis(self) -> None:
         """Stops Valkey, deletes all it held, starts it empty."""
         self.stop("redis")

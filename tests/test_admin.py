@@ -12,15 +12,27 @@ from knox.models import AuthToken
 from apps.portfolios.histories import refresh_histories
 from apps.portfolios.ledger import book_cash_flow
 from apps.portfolios.models import Portfolio, Position, Trade
-from apps.portfolios.tests.factories import book_state, make_group, make_portfolio, make_prices, make_trade, make_user
+from apps.portfolios.tests.factories import (
+    INCEPTION,
+    book_state,
+    make_group,
+    make_portfolio,
+    make_prices,
+    make_trade,
+    make_user,
+)
 from apps.risk.analysis import run_analysis
+from apps.strategies.errors import MergeConflictError
+from apps.strategies.models import Deployment, DeploymentOrder, Strategy, StrategyVersion
+from apps.strategies.tests.api_factories import EQUAL_WEIGHT, make_deployment, make_order, make_run, make_versions
+from apps.strategies.versions import post_version
 from apps.tasks.execution import execute, take
 from apps.tasks.models import Task
 from apps.tasks.tests.factories import make_task
 
 pytestmark = pytest.mark.django_db
 
-OURS = ("analytics", "api", "auth", "knox", "portfolios", "realtime", "risk", "tasks")
+OURS = ("analytics", "api", "auth", "knox", "portfolios", "realtime", "risk", "strategies", "tasks")
 MODELS = sorted((m for m in admin.site._registry if m._meta.app_label in OURS), key=lambda m: m._meta.label)
 
 ANALYZE = {
@@ -58,8 +70,17 @@ def book() -> Portfolio:
     task = make_task("risk.analyze", ANALYZE, portfolio_id="BOOK")
     execute(take(str(task.pk), "w1"), run_analysis)
     AuthToken.objects.create(make_user("viewer"))
+    make_strategy(portfolio)
     portfolio.refresh_from_db()
     return portfolio
+
+
+def make_strategy(portfolio: Portfolio) -> None:
+    """Two versions, the second one running with a run and an order, and a third that collides with it."""
+    versions = make_versions(count=2)
+    make_order(make_run(make_deployment(versions[1], portfolio), INCEPTION))
+    with pytest.raises(MergeConflictError):
+        post_version("STRATEGY_001", parent_version=1, code=EQUAL_WEIGHT, parameters={"gross": 0.8}, author="bob")
 
 
 def path(model: type, page: str = "") -> str:
@@ -135,6 +156,12 @@ def test_risk_manager_halts_a_portfolio(book):
         ("operator", Task, 200),
         ("operator", Portfolio, 403),
         ("risk_manager", Portfolio, 200),
+        ("trader", Strategy, 403),
+        ("strategist", StrategyVersion, 200),
+        ("strategist", Deployment, 403),
+        ("operator", Deployment, 200),
+        ("operator", DeploymentOrder, 403),
+        ("risk_manager", DeploymentOrder, 200),
         ("risk_manager", AuthToken, 403),
         ("risk_manager", User, 403),
         ("admin", AuthToken, 200),

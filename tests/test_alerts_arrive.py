@@ -1,6 +1,7 @@
 """From a price that moves to an alert that arrives, on a running platform, and with everything restarted meanwhile."""
 
 import json
+import logging
 import random
 import shutil
 import tempfile
@@ -78,6 +79,7 @@ def desk() -> Iterator[Desk]:
     home = Path(tempfile.mkdtemp(prefix="nautilus-alerts-"))
     with ExitStack() as stack:
         mailbox, port = stack.enter_context(running_mail_server())
+        logging.getLogger("mail.log").setLevel(logging.WARNING)  # it says every line of every mail
         sink = stack.enter_context(running_sink())
         settings = {
             "NAUTILUS_EMAIL_URL": f"smtp://127.0.0.1:{port}/",

@@ -12,6 +12,7 @@ from rest_framework.test import APIClient
 from apps.analytics.real_time_engine import RealTimeAnalyticsEngine
 from apps.portfolios.tests.factories import client_of, make_portfolio, make_prices, make_trade
 from apps.realtime.tests.said_processes import said_processes
+from apps.strategies.tests.api_factories import make_deployment, make_versions
 
 pytestmark = pytest.mark.django_db
 
@@ -23,9 +24,6 @@ NOT_YET = {
     "/api/v1/sprint3/system/health",
     "/api/v1/sprint3/risk/health",
     "/api/v1/sprint3/analytics/health",
-    "/api/v1/sprint3/strategy/deployments",
-    "/api/v1/sprint3/strategy/versions/STRATEGY_001",
-    "/api/v1/sprint3/strategy/rollback",
     "/metrics",
 }
 
@@ -70,9 +68,13 @@ def ask(client: APIClient, endpoint: dict[str, Any], path: str | None = None) ->
 
 
 @pytest.fixture(autouse=True)
-def book() -> None:
+def book(request) -> None:
     make_prices()
-    make_trade(make_portfolio("PORTFOLIO_001"))
+    portfolio = make_portfolio("PORTFOLIO_001")
+    make_trade(portfolio)
+    if "strategy" in request.node.name:
+        (version,) = make_versions("STRATEGY_001")
+        make_deployment(version, portfolio, "DEPLOY_001")
 
 
 @pytest.mark.parametrize("endpoint", BUILT, ids=name_of)

@@ -218,6 +218,14 @@ def refresh_histories() -> int:
     return sum(_refreshed(portfolio, load_matrix(version)) for portfolio in stale)
 
 
+def refresh_history(portfolio_id: str) -> bool:
+    """Of one open portfolio, at once, as refresh_histories does it for all; returns whether it was written."""
+    version = current_price_version()
+    behind = Q(history_ledger_version__lt=F("ledger_version")) | Q(history_price_version__lt=version)
+    portfolio = Portfolio.objects.filter(behind, pk=portfolio_id, closed_at=None).first() if version else None
+    return portfolio is not None and _refreshed(portfolio, load_matrix(version))
+
+
 def _refreshed(portfolio: Portfolio, matrix: PriceMatrix) -> bool:
     try:
         return store_history(portfolio, matrix)

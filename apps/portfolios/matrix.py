@@ -3,7 +3,7 @@
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 
@@ -71,7 +71,8 @@ class PriceMatrix:
         if benchmark and columns[-1] >= 0:
             marked = np.isfinite(self.prices[:, columns[-1]])
             days = np.flatnonzero(marked)
-            is_open[days[0] : days[-1] + 1] = marked[days[0] : days[-1] + 1]
+            span = slice(days[0], days[-1] + 1) if len(days) else slice(0)  # none yet, on an early day (until)
+            is_open[span] = marked[span]
         return np.flatnonzero(is_open)
 
     def closes(self, symbols: Sequence[str], rows: npt.NDArray[np.intp]) -> FloatArray:
@@ -85,6 +86,19 @@ class PriceMatrix:
         """Each symbol's column, -1 for one that never had a price."""
         columns = {symbol: column for column, symbol in enumerate(self.symbols)}
         return np.array([columns.get(symbol, -1) for symbol in symbols], dtype=np.intp)
+
+    def until(self, day: date) -> "PriceMatrix":
+        """As it was known at that day's close: no later row. Raises NoPricesError where there is none up to it."""
+        rows = int(np.searchsorted(self.dates, np.datetime64(day), side="right"))
+        if rows == 0:
+            raise NoPricesError
+        return replace(
+            self,
+            dates=self.dates[:rows],
+            prices=self.prices[:rows],
+            returns=self.returns[: rows - 1],
+            origin=f"{self.origin} until {day}",
+        )
 
     def row(self, day: date) -> FloatArray:
         """The closes of a day, (symbols,). Raises MissingPriceError for a day without any."""

@@ -11,8 +11,8 @@ from apps.realtime.serializers import (
     BroadcastAnswerSerializer,
     BroadcastSerializer,
     ConnectionStatsSerializer,
-    PerformanceSerializer,
     RestartAnswerSerializer,
+    SocketPerformanceSerializer,
     SubscriptionsSerializer,
 )
 from apps.realtime.websocket_manager import WebSocketManager
@@ -120,7 +120,7 @@ class SubscriptionsView(ApiView):
 
 class PerformanceView(ApiView):
     roles = {"GET": Operator}
-    serializer_class = PerformanceSerializer
+    serializer_class = SocketPerformanceSerializer
     filter_backends = []
 
     @extend_schema(examples=[PERFORMANCE_EXAMPLE])

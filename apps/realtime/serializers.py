@@ -66,7 +66,7 @@ class RedisFiguresSerializer(serializers.Serializer):
     used_memory_bytes = serializers.IntegerField()
 
 
-class PerformanceSerializer(serializers.Serializer):
+class SocketPerformanceSerializer(serializers.Serializer):
     latency_ms = LatencySerializer(help_text="From a message's publication to its writing to a socket")
     messages_per_second = serializers.FloatField(help_text="To all sockets, over ten seconds")
     queue_depth = serializers.IntegerField(help_text="Messages that wait to be written")

@@ -30,6 +30,13 @@ SECTIONS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("Halts of all trading", "front_hand", "risk.tradinghalt"),
         ("Monitor", "monitor_heart", "risk.riskmonitor"),
     ),
+    "Strategies": (
+        ("Strategies", "psychology", "strategies.strategy"),
+        ("Versions", "commit", "strategies.strategyversion"),
+        ("Merge requests", "merge", "strategies.mergerequest"),
+        ("Deployments", "rocket_launch", "strategies.deployment"),
+        ("Orders", "receipt_long", "strategies.deploymentorder"),
+    ),
     "Work": (
         ("Tasks", "task_alt", "tasks.task"),
         ("Risk figures", "warning", "risk.riskmetric"),

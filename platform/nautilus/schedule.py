@@ -7,7 +7,9 @@ from celery.schedules import crontab
 MAINTENANCE = "maintenance_queue"
 
 
-def beat_schedule(*, sweep_seconds: int, monitor_seconds: int, nightly_at: str) -> dict[str, dict[str, Any]]:
+def beat_schedule(
+    *, sweep_seconds: int, monitor_seconds: int, strategy_seconds: int, nightly_at: str
+) -> dict[str, dict[str, Any]]:
     """Entries by the name of their task; `nightly_at` is a time of the day in UTC as in 22:30, or "off"."""
     entries = [
         # A sweep that waited longer than this is followed by a fresher one.
@@ -17,6 +19,9 @@ def beat_schedule(*, sweep_seconds: int, monitor_seconds: int, nightly_at: str) 
         _entry("monitoring.run", monitor_seconds),
         _entry("monitoring.watch", monitor_seconds),
         _entry("alerts.send_due", 1, expires_seconds=2),
+        _entry("deployments.run_due", strategy_seconds),
+        _entry("deployments.watch", strategy_seconds),
+        _entry("deployments.clear_stuck", 60),
         _entry("websocket.record_metrics", 60),
         _entry("maintenance.forget", 3600),
     ]

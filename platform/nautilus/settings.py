@@ -120,6 +120,32 @@ IDLE_IN_TRANSACTION_SECONDS = env.float("NAUTILUS_IDLE_IN_TRANSACTION_SECONDS", 
 IDLE_SESSION_SECONDS = env.float("NAUTILUS_IDLE_SESSION_SECONDS", 3600.0, validate=validate.Range(0, 86_400))
 # Tear sheets: of each portfolio's latest so many performances that have one; a megabyte each, or more.
 REPORTS_KEPT = env.int("NAUTILUS_REPORTS_KEPT", 10, validate=validate.Range(min=1, max=10_000))
+# Strategies: what a run of one may take in its sandbox (docs/sandbox.md), and who it is there where we are root.
+SANDBOX_CPU_SECONDS = env.int("NAUTILUS_SANDBOX_CPU_SECONDS", 60, validate=validate.Range(min=1, max=3600))
+SANDBOX_MEMORY_BYTES = env.int("NAUTILUS_SANDBOX_MEMORY_BYTES", 512 * 2**20, validate=validate.Range(min=2**26))
+SANDBOX_CALL_SECONDS = env.float("NAUTILUS_SANDBOX_CALL_SECONDS", 10.0, validate=validate.Range(min=0.1, max=600))
+SANDBOX_OUTPUT_BYTES = env.int("NAUTILUS_SANDBOX_OUTPUT_BYTES", 2**20, validate=validate.Range(min=1024))
+SANDBOX_USER = env.str("NAUTILUS_SANDBOX_USER", "nobody")
+SANDBOX_WITHOUT_SECCOMP = env.bool("NAUTILUS_SANDBOX_WITHOUT_SECCOMP", False)  # runs strangers' code with less around it
+# The closes that a strategy is given, in a backtest and when it runs: 1,260 trading days are five years.
+STRATEGY_HISTORY_DAYS = env.int("NAUTILUS_STRATEGY_HISTORY_DAYS", 1_260, validate=validate.Range(min=2, max=20_000))
+# Backtests of the pipeline, and what they must not be worse than (docs/strategies.md). Turnover is one-way, a year, in
+# multiples of the equity; capacity in the portfolio's currency, 0 asks for none, as volumes may be unknown.
+STRATEGY_BACKTEST_DAYS = env.int("NAUTILUS_STRATEGY_BACKTEST_DAYS", 1_260, validate=validate.Range(min=20, max=20_000))
+STRATEGY_COST_BPS = env.float("NAUTILUS_STRATEGY_COST_BPS", 5.0, validate=validate.Range(min=0, max=1_000))
+GATE_MIN_SHARPE = env.float("NAUTILUS_GATE_MIN_SHARPE", 0.0, validate=validate.Range(min=-10, max=10))
+GATE_MAX_DRAWDOWN = env.float("NAUTILUS_GATE_MAX_DRAWDOWN", 0.5, validate=validate.Range(min=0, max=1))
+GATE_MAX_TURNOVER = env.float("NAUTILUS_GATE_MAX_TURNOVER", 20.0, validate=validate.Range(min=0))
+GATE_MIN_CAPACITY = env.float("NAUTILUS_GATE_MIN_CAPACITY", 0.0, validate=validate.Range(min=0))
+GATE_MAX_PARTICIPATION = env.float("NAUTILUS_GATE_MAX_PARTICIPATION", 0.1, validate=validate.Range(min=0.0001, max=1))
+# Of an active deployment: it is rolled back by itself beyond these.
+LIVE_MAX_DRAWDOWN = env.float("NAUTILUS_LIVE_MAX_DRAWDOWN", 0.25, validate=validate.Range(min=0, max=1))
+LIVE_MAX_FAILURES = env.int("NAUTILUS_LIVE_MAX_FAILURES", 3, validate=validate.Range(min=1, max=100))
+STRATEGY_MAX_GROSS = env.float("NAUTILUS_STRATEGY_MAX_GROSS", 2.0, validate=validate.Range(min=0.01, max=100))
+DEPLOYMENT_STUCK_MINUTES = env.int("NAUTILUS_DEPLOYMENT_STUCK_MINUTES", 30, validate=validate.Range(min=1, max=10_080))
+STRATEGY_RUN_INTERVAL_SECONDS = env.int("NAUTILUS_STRATEGY_RUN_INTERVAL_SECONDS", 30, validate=validate.Range(1, 3600))
+# A dotted path to the class of the broker that `live` deployments trade with; empty: they are refused.
+LIVE_BROKER = env.str("NAUTILUS_LIVE_BROKER", "")
 HTTP_THREADS = env.int("NAUTILUS_HTTP_THREADS", 8, validate=validate.Range(min=1, max=200))
 # The web process: where it listens, and how long it waits for requests at its end.
 HTTP_HOST = env.str("NAUTILUS_HOST", "127.0.0.1")
@@ -176,6 +202,7 @@ INSTALLED_APPS = [
     "apps.portfolios",
     "apps.risk",
     "apps.analytics",
+    "apps.strategies",
     "apps.operations",
 ]
 
@@ -306,6 +333,13 @@ SPECTACULAR_SETTINGS = {
         "ErrorCode401Enum": "drf_standardized_errors.openapi_serializers.ErrorCode401Enum.choices",
         "ErrorCode403Enum": "drf_standardized_errors.openapi_serializers.ErrorCode403Enum.choices",
         "ErrorCode404Enum": "drf_standardized_errors.openapi_serializers.ErrorCode404Enum.choices",
+        "TaskStatusEnum": "apps.tasks.models.Task.Status",
+        "LimitKindEnum": "apps.risk.models.RiskLimit.Kind",
+        "SeverityEnum": "apps.risk.models.Severity",
+        "AlertChannelKindEnum": "apps.risk.models.AlertChannel.Kind",
+        "AlertDeliveryStatusEnum": "apps.risk.models.AlertDelivery.Status",
+        "DeploymentStatusEnum": "apps.strategies.models.Deployment.Status",
+        "MergeRequestStatusEnum": "apps.strategies.models.MergeRequest.Status",
     },
 }
 
@@ -366,7 +400,10 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
     "interval_max": 0.1,
 }
 CELERY_BEAT_SCHEDULE = beat_schedule(
-    sweep_seconds=TASK_SWEEP_INTERVAL_SECONDS, monitor_seconds=MONITOR_INTERVAL_SECONDS, nightly_at=RISK_NIGHTLY_AT
+    sweep_seconds=TASK_SWEEP_INTERVAL_SECONDS,
+    monitor_seconds=MONITOR_INTERVAL_SECONDS,
+    strategy_seconds=STRATEGY_RUN_INTERVAL_SECONDS,
+    nightly_at=RISK_NIGHTLY_AT,
 )
 CELERY_BEAT_SCHEDULE_FILENAME = str(NAUTILUS_HOME / "celerybeat-schedule")
 

@@ -16,6 +16,7 @@ urlpatterns = [
     path(SPRINT3, include("apps.realtime.urls")),
     path(SPRINT3, include("apps.risk.urls")),
     path(SPRINT3, include("apps.analytics.urls")),
+    path(SPRINT3, include("apps.strategies.urls")),
     path("api/schema", SpectacularAPIView.as_view(), name="schema"),
     path("api/docs", SpectacularSwaggerView.as_view(url_name="schema"), name="docs"),
     path("admin/", admin.site.urls),

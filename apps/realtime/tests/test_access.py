@@ -17,6 +17,7 @@ from apps.realtime import access
 from apps.realtime.access import may_subscribe, register_topic
 from apps.realtime.tests.conftest import Server
 from apps.realtime.topics import publish
+from apps.strategies.tests.api_factories import make_deployment, make_versions
 from apps.tasks.tests.factories import make_task
 from nautilus.api.tickets import issue_ticket
 from nautilus.connections import redis_client
@@ -84,11 +85,13 @@ class Names:
 
 BOOKS = Names("MY_BOOK", "YOUR_BOOK", "NONE_BOOK")
 TASKS = Names(*(str(UUID(int=number)) for number in (1, 2, 3)))
+DEPLOYMENTS = Names("MY_DEPLOY", "YOUR_DEPLOY", "NONE_DEPLOY")
 NAMES = {
     "portfolio:updates": BOOKS,
     "analytics:updates": BOOKS,
     "risk:alerts": BOOKS,
     "tasks": TASKS,
+    "deployments": DEPLOYMENTS,
     "system": Names("health", "secrets", "nothing"),
 }
 ROUTES = {"/ws/risk": BOOKS, "/ws/analytics": BOOKS, "/ws/tasks": TASKS}
@@ -108,10 +111,11 @@ Dial = Callable[..., ClientConnection]
 
 @pytest.fixture
 def viewer(transactional_db: None) -> User:
-    """Sees one portfolio and one task of two each; the other ones have a history."""
+    """Sees one portfolio, one deployment and one task of two each; the other ones have a history."""
     user, somebody = make_user("viewer"), make_user("viewer", groups=["another desk"])
-    make_portfolio(BOOKS.mine)
-    make_portfolio(BOOKS.hidden, groups=["another desk"])
+    (version,) = make_versions()
+    make_deployment(version, make_portfolio(BOOKS.mine), DEPLOYMENTS.mine)
+    make_deployment(version, make_portfolio(BOOKS.hidden, groups=["another desk"]), DEPLOYMENTS.hidden)
     make_task(id=UUID(TASKS.mine), created_by=user)
     make_task(id=UUID(TASKS.hidden), created_by=somebody)
     for prefix, names in NAMES.items():
@@ -201,7 +205,7 @@ def test_refused_topics_leave_nothing_in_redis_and_send_nothing(dial: Dial) -> N
 
 def test_wide_patterns_bring_a_viewer_nothing_of_a_topic_that_has_a_rule(dial: Dial) -> None:
     socket = dial()
-    for pattern in ("p*", "portfolio*", "risk*", "t*", "tasks*", "s*", "system*"):
+    for pattern in ("p*", "portfolio*", "risk*", "t*", "tasks*", "s*", "system*", "d*", "deployments*"):
         assert ask(socket, type="subscribe", topic=pattern)["type"] == "subscribed"
         for prefix, names in NAMES.items():
             publish(f"{prefix}:{names.hidden}", {"secret": 3})

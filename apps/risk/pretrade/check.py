@@ -1,11 +1,11 @@
 """Deciding: read what is true, hold the trade against it, reserve where asked, keep the decision, answer."""
 
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from functools import partial
 from pathlib import Path
+from time import perf_counter
 from typing import Any
 
 from django.conf import settings
@@ -46,15 +46,19 @@ def check_trades(
     reserve: bool,
     basket: bool = False,
     as_of: date | None = None,
+    valued_on: date | None = None,
     user: Any = None,
 ) -> Decision:
     """Decides on the trades together, all or none, and keeps the decision.
+
+    `valued_on` takes the closes as they were known on that day, and asks how old they were then: a strategy that deals
+    with recorded days is checked on what it could have known, against the limits, cash and positions of now.
 
     With `reserve` the room of approved trades is held: one step a portfolio, across all processes, because whoever
     reserves, books or releases holds the portfolio's row while it reads and writes. Raises PortfolioNotFoundError, also
     for a portfolio that the user may not see.
     """
-    asked = _Asked(portfolio_id, trades, basket, reserve, as_of, user)
+    asked = _Asked(portfolio_id, trades, basket, reserve, as_of, valued_on, user)
     user_id = None if user is None else user.pk
     if not reserve:
         return keep_decision(_decide(asked), user_id, reserve=False)
@@ -73,13 +77,14 @@ class _Asked:
     basket: bool
     reserve: bool
     as_of: date | None
+    valued_on: date | None
     user: Any
 
 
 def _decide(asked: _Asked) -> Decision:
-    begun = time.perf_counter()
+    begun = perf_counter()
     portfolio_id, trades = asked.portfolio_id, asked.trades
-    facts, positions, refusals = _read(portfolio_id, trades, asked.user)
+    facts, positions, refusals = _read(asked)
     decision = Decision(portfolio_id, facts, asked.basket)
     decision.refusals += [*portfolio_refusals(portfolio_id, facts), *double_in_basket(trades)]
     decision.refusals += [refusal for trade in trades for refusal in instrument_refusals(trade, facts)]
@@ -87,18 +92,19 @@ def _decide(asked: _Asked) -> Decision:
     if positions is not None:
         _decide_on(decision, positions, trades, asked)
     decision.trades = decision.trades or [_unpriced(trade) for trade in trades]
-    decision.elapsed_us = round((time.perf_counter() - begun) * 1e6)
+    decision.elapsed_us = round((perf_counter() - begun) * 1e6)
     return decision
 
 
-def _read(portfolio_id: str, trades: Sequence[AskedTrade], user: Any) -> tuple[Facts, Positions | None, list[Refusal]]:
+def _read(asked: _Asked) -> tuple[Facts, Positions | None, list[Refusal]]:
     """Facts and positions of one state of the ledger, or why there are no positions to check on."""
+    portfolio_id, trades = asked.portfolio_id, asked.trades
     for _ in range(READS_OF_A_MOVING_BOOK):
-        facts = read_facts(portfolio_id, trades, user)
+        facts = read_facts(portfolio_id, trades, asked.user)
         named = {trade.symbol for trade in trades if trade.symbol in facts.instruments}
         named |= {leg.symbol for leg in facts.reserved}
         try:
-            return facts, load_positions(_state(portfolio_id, facts), named), []
+            return facts, load_positions(_state(asked, facts), named), []
         except BookMovedError:
             continue
         except (InsufficientHistoryError, CurrencyMismatchError, NoPricesError) as error:
@@ -107,9 +113,9 @@ def _read(portfolio_id: str, trades: Sequence[AskedTrade], user: Any) -> tuple[F
     return facts, None, [Refusal("book_moves", moving)]
 
 
-def _state(portfolio_id: str, facts: Facts) -> BookState:
+def _state(asked: _Asked, facts: Facts) -> BookState:
     versions = (facts.ledger_version, facts.price_version)
-    return BookState(portfolio_id, facts.benchmark, *versions, settings.LIMIT_WINDOW_DAYS)
+    return BookState(asked.portfolio_id, facts.benchmark, *versions, settings.LIMIT_WINDOW_DAYS, asked.valued_on)
 
 
 def _unpriced(trade: AskedTrade) -> dict[str, Any]:
@@ -130,7 +136,7 @@ def _decide_on(decision: Decision, positions: Positions, asked: Sequence[AskedTr
         return
     decision.priced = trades
     decision.trades = [trade.as_told() for trade in trades]
-    decision.refusals += freshness_refusals(positions, asked, facts.now, how.as_of)
+    decision.refusals += freshness_refusals(positions, asked, _looked_at(facts, how.valued_on), how.as_of)
     holdings = Holdings(positions, facts, apart)
     moves = [holdings.add(trade) for trade in trades]
     decision.refusals += _trade_refusals(facts, trades, moves)
@@ -140,6 +146,10 @@ def _decide_on(decision: Decision, positions: Positions, asked: Sequence[AskedTr
     _add_checks(decision, checks, shrinks=all(only_shrinks(*move) for move in moves))
     if positions.as_of < positions.newest:
         decision.warnings.append(f"valued at the closes of {positions.as_of}; others are of {positions.newest} already")
+
+
+def _looked_at(facts: Facts, valued_on: date | None) -> datetime:
+    return facts.now if valued_on is None else datetime.combine(valued_on, time.max, UTC)
 
 
 def _trade_refusals(

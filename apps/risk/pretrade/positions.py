@@ -144,13 +144,14 @@ _keeping = threading.Lock()
 
 
 class BookState(NamedTuple):
-    """Everything that a book depends on: equal states are equal books."""
+    """Everything that a book depends on: equal states are equal books. `valued_on` None is the newest close."""
 
     portfolio_id: str
     benchmark: str | None
     ledger_version: int
     price_version: int
     window_days: int
+    valued_on: date | None = None
 
 
 def load_positions(state: BookState, symbols: Iterable[str]) -> Positions:
@@ -179,7 +180,7 @@ def _read_positions(state: BookState, named: tuple[str, ...]) -> Positions:
     if (book.ledger_version, book.benchmark) != (state.ledger_version, state.benchmark):
         raise BookMovedError
     refuse_foreign(book.portfolio_id, book.currency, book.foreign)
-    return place_book(_with_room(book, named), _windows(state.price_version, state.window_days))
+    return place_book(_with_room(book, named), _windows(state.price_version, state.window_days, state.valued_on))
 
 
 def _with_room(book: HeldBook, named: tuple[str, ...]) -> HeldBook:
@@ -215,5 +216,6 @@ def _without_window(book: HeldBook, windows: Windows, columns: Rows, why: str) -
 
 
 @lru_cache(maxsize=2)
-def _windows(price_version: int, window_days: int) -> Windows:
-    return Windows(load_matrix(price_version), window_days)
+def _windows(price_version: int, window_days: int, valued_on: date | None) -> Windows:
+    matrix = load_matrix(price_version)
+    return Windows(matrix if valued_on is None else matrix.until(valued_on), window_days)

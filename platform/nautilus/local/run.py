@@ -22,10 +22,10 @@ from nautilus.local.errors import HomeInUseError, LocalError, PortTakenError, Se
 from nautilus.local.home import ROOT, Home
 from nautilus.local.procfile import STORES, Process, read_procfile, write_supervisor_conf
 from nautilus.local.servers import postgres_ready, settle_valkey_port, tethered, valkey_ready
-from nautilus.local.showcase import show_sample_jobs
+from nautilus.local.showcase import show_samples
 from nautilus.local.supervision import Supervision, end_leftovers
 
-MIN_WIDTH = 116  # of the showcase's table: in a CI log every figure must stand in full
+MIN_WIDTH = 116  # of the showcase's tables: in a CI log every figure must stand in full
 READY_TIMEOUT_SECONDS = 120.0  # the slowest machine that we still wait for; two seconds are usual
 WATCH_INTERVAL_SECONDS = 2.0
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -65,7 +65,7 @@ class _Launch:
             self._start_stores()
             self._fill_database()
             self._start_platform()
-            failed = show_sample_jobs(self._address, self._console)
+            failed = show_samples(self._address, self._console)
             return failed if once else self._serve()
         finally:
             self._stop()
@@ -101,7 +101,7 @@ class _Launch:
     def _fill_database(self) -> None:
         for title, command in (
             ("Migrations", ["migrate", "--noinput"]),
-            ("Sample book", ["load_sample_book"]),
+            ("Sample book and strategies", ["load_sample_strategies"]),
             ("Users", ["ensure_local_users"]),
         ):
             with self._phase(title):

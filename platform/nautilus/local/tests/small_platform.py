@@ -13,6 +13,8 @@ from urllib.parse import parse_qs, urlsplit
 
 from celery import Celery
 
+from nautilus.local.tests.small_strategies import SmallStrategies
+
 app = Celery("small_platform", broker=os.environ.get("REDIS_URL"))
 
 RISK_RESULT = {"portfolio_value": 3_631_775.22, "var": 97_010.09, "expected_shortfall": 118_440.60}
@@ -25,6 +27,7 @@ class Api(BaseHTTPRequestHandler):
 
     portfolios = ("PORTFOLIO_001", "PORTFOLIO_002")
     tasks: dict[str, dict[str, Any]] = {}
+    strategies = SmallStrategies()
 
     def do_GET(self) -> None:
         url = urlsplit(self.path)
@@ -32,10 +35,14 @@ class Api(BaseHTTPRequestHandler):
             return self._answer(200, {"status": "healthy"})
         if url.path == "/api/v1/portfolios":
             return self._answer(200, self._page(int(parse_qs(url.query).get("page", ["1"])[0])))
+        if found := self.strategies.get(url.path, parse_qs(url.query)):
+            return self._answer(*found)
         return self._answer(200, self._next_state(url.path.rsplit("/", 1)[1]))
 
     def do_POST(self) -> None:
         inputs = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        if self.path.endswith("/strategy/deploy"):
+            return self._answer(*self.strategies.deploy(inputs))
         kind = "risk" if self.path.endswith("/risk/analyze") else "performance"
         if kind == "performance" and set(inputs) != {"portfolio_id", "start_date", "end_date"}:
             return self._answer(400, {"type": "validation_error", "errors": [{"code": "required"}]})

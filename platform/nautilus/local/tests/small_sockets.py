@@ -6,10 +6,12 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
+from urllib.parse import parse_qs
 
 import uvicorn
 
 from nautilus.local.tests.small_platform import METRICS, RISK_RESULT
+from nautilus.local.tests.small_strategies import SmallStrategies
 
 PORTFOLIO = {"id": "PORTFOLIO_001", "cash": 6_833.52, "inception_date": "2015-01-02", "as_of": "2022-12-28"}
 
@@ -18,7 +20,8 @@ class SocketApi:
     def __init__(self, breaks: int = 0, loses: str = "", shortens: str = "") -> None:
         """`breaks`: so many sockets end before a task does; the other two name a task with something missing."""
         self.address = ""
-        self.asked: list[str] = []
+        self.asked: list[str] = []  # the ids of tasks and deployments that were asked for
+        self._strategies = SmallStrategies()
         self._breaks = breaks
         self._loses = loses
         self._shortens = shortens
@@ -33,13 +36,21 @@ class SocketApi:
 
     async def _answer(self, scope: Any, receive: Any) -> tuple[int, Any]:
         if scope["method"] == "POST":
-            kind = "risk" if scope["path"].endswith("/risk/analyze") else "performance"
-            name = json.loads((await receive())["body"])["portfolio_id"]
-            return 202, task(f"{kind}-{name}", "processing")
+            return self._take(scope["path"], json.loads((await receive())["body"]))
         if scope["path"] == "/api/v1/portfolios":
             return 200, {"results": [PORTFOLIO], "next": None}
+        if "DEPLOY_" in scope["path"]:
+            self.asked.append(scope["path"].rsplit("/", 1)[1])
+        if found := self._strategies.get(scope["path"], parse_qs(scope["query_string"].decode())):
+            return found
         self.asked.append(scope["path"].rsplit("/", 1)[1])
         return 200, task(self.asked[-1], "succeeded")
+
+    def _take(self, path: str, body: dict[str, Any]) -> tuple[int, Any]:
+        if path.endswith("/strategy/deploy"):
+            return self._strategies.deploy(body)
+        kind = "risk" if path.endswith("/risk/analyze") else "performance"
+        return 202, task(f"{kind}-{body['portfolio_id']}", "processing")
 
     async def _follow(self, receive: Any, send: Any) -> None:
         await receive()
@@ -55,17 +66,25 @@ class SocketApi:
                 return
 
     def _push(self, asked: dict[str, Any]) -> Iterator[dict[str, Any]]:
-        task_id = asked["topic"].removeprefix("tasks:")
-        is_lost = task_id == self._loses
-        told = {"topic": asked["topic"], "seq": 2, "epoch": "e1"}
+        kind, _, name = asked["topic"].partition(":")
+        is_lost = name == self._loses
+        states = [] if is_lost else self._task_states(name) if kind == "tasks" else self._deployment_states(name)
+        told = {"topic": asked["topic"], "seq": len(states), "epoch": "e1"}
         yield {"type": "subscribed", **told, "recovered": not is_lost, "id": asked["id"]}
-        ended = task(task_id, "succeeded")
-        if task_id == self._shortens:
-            ended |= {"result": None, "result_url": f"/api/v1/tasks/{task_id}"}
-        states = [] if is_lost else [task(task_id, "processing"), *([] if self._breaks else [ended])]
         for seq, data in enumerate(states, 1):
             if seq > asked.get("since", 0):
                 yield {"type": "message", **told, "seq": seq, "timestamp": "", "data": data}
+
+    def _task_states(self, task_id: str) -> list[dict[str, Any]]:
+        ended = task(task_id, "succeeded")
+        if task_id == self._shortens:
+            ended |= {"result": None, "result_url": f"/api/v1/tasks/{task_id}"}
+        return [task(task_id, "processing"), *([] if self._breaks else [ended])]
+
+    def _deployment_states(self, deployment_id: str) -> list[dict[str, Any]]:
+        """On its way, until it is active; the news of an order is none of its state."""
+        states = [self._strategies.state(deployment_id) for _ in range(4)]
+        return [{"event": "deployment.order", "deployment_id": deployment_id}, *states]
 
 
 def task(task_id: str, status: str) -> dict[str, Any]:

@@ -1,40 +1,19 @@
 import io
-import threading
-from collections.abc import Iterator
-from http.server import ThreadingHTTPServer
+from typing import Any
 
-import pytest
 from rich.console import Console
 
-from nautilus.local.showcase import show_sample_jobs
-from nautilus.local.tests.small_platform import Api
+from nautilus.local.showcase import show_samples
 from nautilus.local.tests.small_sockets import SocketApi, serving
-
-
-@pytest.fixture
-def console() -> Console:
-    """As in a CI log: no terminal."""
-    return Console(file=io.StringIO(), width=116)
-
-
-@pytest.fixture
-def serve() -> Iterator:
-    servers = []
-
-    def start(*portfolios: str) -> str:
-        handler = type("OneTestsApi", (Api,), {"portfolios": portfolios, "tasks": {}})
-        servers.append(ThreadingHTTPServer(("127.0.0.1", 0), handler))
-        threading.Thread(target=servers[-1].serve_forever, args=(0.01,)).start()
-        return f"http://127.0.0.1:{servers[-1].server_port}"
-
-    yield start
-    for server in servers:
-        server.shutdown()
-        server.server_close()
 
 
 def printed(console: Console) -> str:
     return console.file.getvalue()
+
+
+def show_sample_jobs(address: str, console: Console, **more: Any) -> int:
+    """Without deployments: test_showcase_deployments.py."""
+    return show_samples(address, console, asked=(), **more)
 
 
 def test_figures_stand_in_full_where_the_output_is_no_terminal(serve, console):
@@ -81,7 +60,7 @@ def test_proxy_of_the_environment_is_not_asked(serve, console, monkeypatch):
 def test_server_that_does_not_answer_is_said_in_one_line(console):
     assert show_sample_jobs("http://127.0.0.1:9", console) == 1
 
-    assert "The sample jobs could not be run" in printed(console)
+    assert "The samples could not be shown" in printed(console)
 
 
 def test_jobs_are_followed_by_the_socket_and_not_asked_for(console):

@@ -1,0 +1,1 @@
+"""`/api/v1/sprint3/strategy`: contract section 8."""

@@ -1,0 +1,15 @@
+from django.apps import AppConfig
+
+
+class StrategiesConfig(AppConfig):
+    name = "apps.strategies"
+    verbose_name = "Strategies"
+
+    def ready(self) -> None:
+        from apps.realtime.access import register_topic
+        from apps.strategies.access import check_may_deploy, may_read_deployment
+        from apps.strategies.kinds import DEPLOY
+        from apps.tasks.kinds import register_kind
+
+        register_topic("deployments:", may_read_deployment)
+        register_kind(DEPLOY, check_may_deploy)

@@ -1,0 +1,107 @@
+"""Open orders become trades: as the broker says, and where it only simulates, after a check that holds their room."""
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
+
+import numpy as np
+from django.utils import timezone
+
+from apps.portfolios.ledger import book_trade
+from apps.portfolios.matrix import PriceMatrix
+from apps.portfolios.models import Instrument, Trade
+from apps.risk.pretrade.check import check_trades
+from apps.risk.pretrade.orders import AskedTrade
+from apps.strategies.brokers import Broker, Fill, Market
+from apps.strategies.models import Deployment, DeploymentOrder
+from apps.strategies.running.checking import reasons_of
+from apps.strategies.running.orders import as_open, end_order, open_orders, order_name, sales_first
+
+Status = DeploymentOrder.Status
+
+# A daily close has no time of its own: as in the API's examples, and in winter, New York's.
+CLOSE = time(21, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Filling:
+    """One day of a deployment that the caller holds."""
+
+    deployment: Deployment
+    broker: Broker
+    market: Market
+
+    def fill(self) -> int:
+        """Books what is filled of the orders decided before the day, sales first; answers how many trades that is."""
+        orders = sales_first(open_orders(self.deployment.pk).filter(run__day__lt=self.market.day))
+        fills = self.broker.fills(self.deployment.pk, [as_open(order) for order in orders], self.market)
+        by_id = {order.pk: order for order in orders}
+        return sum(self._book(by_id.get(fill.order_id) or self._ended(fill), fill) for fill in fills)
+
+    def _ended(self, fill: Fill) -> DeploymentOrder:
+        """Cancelled here before the broker's fill was told, which has happened all the same."""
+        return DeploymentOrder.objects.select_related("run").get(pk=fill.order_id, deployment=self.deployment)
+
+    def _book(self, order: DeploymentOrder, fill: Fill) -> bool:
+        trade = self._checked(order, fill) if self.broker.simulated else self._told(order, fill)
+        if trade is not None and not fill.leaves and order.status == Status.OPEN:
+            end_order(order, Status.FILLED, trade=trade)
+        return trade is not None
+
+    def _checked(self, order: DeploymentOrder, fill: Fill) -> Trade | None:
+        """None where the check refuses it: the order ends with the reasons."""
+        day = self.market.day
+        price = _limit_price(fill, order.instrument_id)
+        asked = AskedTrade(order.instrument_id, fill.quantity, price, _trade_name(order, fill))
+        decision = check_trades(self.deployment.portfolio_id, [asked], reserve=True, valued_on=day)
+        if not decision.approved:
+            end_order(order, Status.REFUSED, reasons=reasons_of(decision))
+            return None
+        return self._trade(order, fill, reservation_id=decision.reservation_ids[0])
+
+    def _told(self, order: DeploymentOrder, fill: Fill) -> Trade | None:
+        """None where this fill was booked before."""
+        name = _trade_name(order, fill)
+        if Trade.objects.filter(portfolio=self.deployment.portfolio_id, external_id=name).exists():
+            return None
+        return self._trade(order, fill)
+
+    def _trade(self, order: DeploymentOrder, fill: Fill, **more: object) -> Trade:
+        return book_trade(
+            self.deployment.portfolio_id,
+            order.instrument_id,
+            fill.quantity,
+            fill.price,
+            fill.traded_at or traded_at(self.market.day),
+            external_id=_trade_name(order, fill),
+            **more,  # type: ignore[arg-type]
+        )
+
+
+def market_of(deployment: Deployment, symbols: list[str], matrix: PriceMatrix, row: int) -> Market:
+    """The closes of the row's day of these symbols."""
+    closes = matrix.closes(symbols, np.array([row]))[0]
+    known = {symbol: float(close) for symbol, close in zip(symbols, closes, strict=True) if np.isfinite(close)}
+    return Market(matrix.dates[row].item(), known, deployment.cost_rate)
+
+
+def traded_at(day: date) -> datetime:
+    """The day's close; now, where closes came before that: nothing is booked in the future."""
+    return min(datetime.combine(day, CLOSE), timezone.now())
+
+
+def _trade_name(order: DeploymentOrder, fill: Fill) -> str:
+    name = order_name(order)
+    return f"{name}/{fill.name}" if fill.name else name
+
+
+def _limit_price(fill: Fill, symbol: str) -> Decimal:
+    """What an order would be sent with: the price, on the symbol's tick where it has one, on the side that costs more.
+
+    A fill is a close with costs in it, and lies on no tick.
+    """
+    tick = Instrument.objects.values_list("price_tick", flat=True).get(pk=symbol)
+    if not tick:
+        return fill.price
+    ticks = (fill.price / tick).to_integral_value(ROUND_CEILING if fill.quantity > 0 else ROUND_FLOOR)
+    return max(ticks * tick, tick)

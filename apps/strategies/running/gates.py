@@ -1,0 +1,86 @@
+"""What an active deployment must not do: lose too much, breach a limit that blocks, fail again and again."""
+
+import logging
+from datetime import date
+
+from django.conf import settings
+from django.db.models import F, Q, QuerySet
+from django.utils import timezone
+
+from apps.portfolios.models import Portfolio
+from apps.risk.limit_kinds import LIMIT_KINDS
+from apps.risk.models import RiskLimit
+from apps.strategies.models import Deployment
+from apps.strategies.rollback import roll_back_by_itself
+from apps.strategies.running.drawdown import fall_since
+from apps.strategies.running.failures import too_many_failures
+
+logger = logging.getLogger(__name__)
+
+
+def watch_deployments() -> list[str]:
+    """Rolls back every active deployment that has broken a gate; answers their ids.
+
+    One that cannot be looked at is logged and does not stop the others.
+    """
+    active = Deployment.objects.filter(status=Deployment.Status.ACTIVE).order_by("pk")
+    return [deployment.pk for deployment in active if _is_rolled_back(deployment)]
+
+
+def _is_rolled_back(deployment: Deployment) -> bool:
+    try:
+        reason = broken_gate(deployment)
+        if reason is not None:
+            roll_back_by_itself(deployment.pk, reason)
+    except Exception:
+        logger.exception("%s could not be watched", deployment.pk)
+        return False
+    return reason is not None
+
+
+def broken_gate(deployment: Deployment, day: date | None = None) -> str | None:
+    """The first that is broken, in words and with its values; None where all hold.
+
+    `day` is how far it has come, by default its `last_day`: what its book would do on recorded days that it has not
+    dealt with yet says nothing.
+    """
+    until = day or deployment.last_day
+    return too_many_failures(deployment) or _too_deep(deployment, until) or _breach(deployment)
+
+
+def _too_deep(deployment: Deployment, until: date | None) -> str | None:
+    if deployment.first_day is None or until is None:
+        return None
+    portfolio = Portfolio.objects.get(pk=deployment.portfolio_id)
+    fall = fall_since(portfolio, deployment.first_day, until)
+    if fall <= settings.LIVE_MAX_DRAWDOWN:
+        return None
+    return (
+        f"drawdown of {fall:.2%} since {deployment.first_day}, up to {until}; at most"
+        f" {settings.LIVE_MAX_DRAWDOWN:.2%} is allowed (NAUTILUS_LIVE_MAX_DRAWDOWN)"
+    )
+
+
+def _breach(deployment: Deployment) -> str | None:
+    limit = _breached(deployment).first()
+    if limit is None:
+        return None
+    shown = LIMIT_KINDS[limit.kind].shown
+    value = "a value that is not known" if limit.current_value is None else shown(limit.current_value)
+    of_symbol = f" of {limit.instrument_id}" if limit.instrument_id else ""
+    return f"limit {limit.pk} is in breach: {limit.kind}{of_symbol} is {value}, above {shown(limit.threshold_value)}"
+
+
+def _breached(deployment: Deployment) -> QuerySet[RiskLimit]:
+    """Limits that block and that the monitor sees in breach, by their terms of now, since this deployment began.
+
+    A breach from before it is not its fault: else a rollback into a book that is in breach would roll on to nothing.
+    """
+    now = timezone.now()
+    in_force = Q(effective_from=None) | Q(effective_from__lte=now), Q(effective_to=None) | Q(effective_to__gt=now)
+    seen = Q(evaluated_at__gte=F("updated_at"))
+    began = Q(status_since=None) | Q(status_since__gte=deployment.activated_at)
+    breached = {"action": RiskLimit.Action.BLOCK, "active": True, "status": RiskLimit.Status.BREACH}
+    return RiskLimit.objects.filter(*in_force, seen, began, portfolio=deployment.portfolio_id, **breached).order_by(
+        "pk"
+    )

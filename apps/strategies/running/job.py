@@ -1,0 +1,80 @@
+"""The task that brings an active deployment up to the newest trading day."""
+
+from contextlib import suppress
+from datetime import datetime
+from typing import Any
+
+from django.db.models import Count, Q
+from django.utils import timezone
+
+from apps.portfolios.matrix import load_current_matrix
+from apps.strategies.brokers import broker_for
+from apps.strategies.errors import DeploymentEndedError
+from apps.strategies.kinds import RUN
+from apps.strategies.models import Deployment, DeploymentOrder
+from apps.strategies.running.asking import Strategies
+from apps.strategies.running.failures import is_counted, note_error
+from apps.strategies.running.runner import Runner
+from apps.strategies.running.stages import MovedOnError
+from apps.tasks.execution import Job, Outcome
+from nautilus.api.errors import DomainError
+
+KIND = RUN
+
+Order = DeploymentOrder.Status
+
+
+def run_deployment(job: Job) -> Outcome:
+    """Tried again after a worker's death, it goes on where that one had come to.
+
+    One that has ended meanwhile, or that another worker brings on, is left alone: the result says its status. Raises
+    what went wrong with a run.
+    """
+    deployment = _load(job.task.inputs["deployment_id"])
+    begun = timezone.now()
+    if deployment.status != Deployment.Status.ACTIVE:
+        return Outcome(_result(deployment, begun, None))
+    try:
+        runner = _run(job, deployment)
+    except DomainError as error:
+        if not is_counted(error):
+            note_error(deployment, error)
+        raise
+    return Outcome(_result(deployment, begun, runner))
+
+
+def _load(deployment_id: str) -> Deployment:
+    related = [f"{prefix}{name}" for prefix in ("", "previous__") for name in ("version", "portfolio")]
+    return Deployment.objects.select_related(*related).get(pk=deployment_id)
+
+
+def _run(job: Job, deployment: Deployment) -> Runner:
+    matrix = load_current_matrix()
+    with Strategies(matrix) as strategies:
+        runner = Runner(deployment, matrix, broker_for(deployment.environment), strategies, job.progress)
+        with suppress(DeploymentEndedError, MovedOnError):  # nothing is half done: each stage was written as a whole
+            runner.go()
+    return runner
+
+
+def _result(deployment: Deployment, begun: datetime, runner: Runner | None) -> dict[str, Any]:
+    days = runner.days if runner else []
+    return {
+        "deployment_id": deployment.pk,
+        "from": str(days[0]) if days else None,
+        "to": str(days[-1]) if days else None,
+        "days": len(days),
+        "decisions": runner.decisions if runner else 0,
+        "orders": _orders(deployment, begun),
+        "status": Deployment.objects.values_list("status", flat=True).get(pk=deployment.pk),
+    }
+
+
+def _orders(deployment: Deployment, begun: datetime) -> dict[str, int]:
+    """What ended since, by how it did, and what is open now."""
+    ended = {
+        str(status): Count("pk", filter=Q(status=status, ended_at__gte=begun))
+        for status in (Order.FILLED, Order.REFUSED, Order.CANCELLED)
+    }
+    counts: dict[str, int] = deployment.orders.aggregate(**ended, open=Count("pk", filter=Q(status=Order.OPEN)))
+    return counts

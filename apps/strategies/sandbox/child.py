@@ -1,0 +1,11 @@
+"""The sandbox's process, run as `python -I -B child.py`: finds its own package beside it, and nothing else of ours."""
+
+import importlib
+import os
+import sys
+
+if __name__ == "__main__":
+    sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+    main = importlib.import_module("inside.life").main
+    del sys.path[0]
+    main()
