@@ -60,5 +60,5 @@ class Ancestry:
 
 
 def ancestry_of(strategy_id: str) -> Ancestry:
-    rows = StrategyVersion.objects.filter(strategy_id=strategy_id).values_list(*Node._fields)
+    rows = StrategyVersion.objects.filter(strategy_id=strategy_id).order_by("pk").values_list(*Node._fields)
     return Ancestry({row[0]: Node(*row) for row in rows})

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from dulwich.objects import Blob, Commit, Tree
+from dulwich.objects import Blob, Commit, ShaFile, Tree
 from dulwich.repo import BaseRepo
 
 from apps.strategies.chain import Draft
@@ -47,17 +47,15 @@ class CommittedVersion:
     hash: str | None
 
 
-def add_commit(repository: BaseRepo, version: StrategyVersion, parents: Iterable[bytes]) -> bytes:
-    """Its id. Times lose their microseconds: Git has seconds."""
+def objects_of(version: StrategyVersion, parents: Iterable[bytes]) -> list[ShaFile]:
+    """Files, tree and at last the commit. Times lose their microseconds: Git has seconds."""
     code = Blob.from_string(version.code.encode())
     shown = json.dumps(version.parameters, indent=2, sort_keys=True, ensure_ascii=False)
     parameters = Blob.from_string(f"{shown}\n".encode())
     tree = Tree()
     tree.add(CODE_FILE, stat.S_IFREG | 0o644, code.id)
     tree.add(PARAMETERS_FILE, stat.S_IFREG | 0o644, parameters.id)
-    commit = _commit(version, tree, parents)
-    repository.object_store.add_objects([(each, None) for each in (code, parameters, tree, commit)])
-    return commit.id
+    return [code, parameters, tree, _commit(version, tree, parents)]
 
 
 def _commit(version: StrategyVersion, tree: Tree, parents: Iterable[bytes]) -> Commit:

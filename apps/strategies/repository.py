@@ -10,13 +10,13 @@ from typing import Any
 
 from django.db import transaction
 from dulwich.errors import NotGitRepository
-from dulwich.objects import Commit
+from dulwich.objects import Commit, ShaFile
 from dulwich.repo import Repo
 
 from apps.strategies.ancestry import Ancestry, ancestry_of
 from apps.strategies.chain import add_version, lock_strategy
 from apps.strategies.errors import HistoryBrokenError, RepositoryError
-from apps.strategies.git_commits import CODE_FILE, CommittedVersion, add_commit, read_commit, short
+from apps.strategies.git_commits import CODE_FILE, CommittedVersion, objects_of, read_commit, short
 from apps.strategies.hashing import hash_of
 from apps.strategies.merges import merge_with_head, open_request
 from apps.strategies.models import Strategy, StrategyVersion
@@ -24,7 +24,7 @@ from apps.strategies.strategies import create_strategy
 
 MAIN = b"refs/heads/main"
 _BRANCHES = b"refs/heads/"
-_CONTENTS_AT_ONCE = 200
+_VERSIONS_A_PACK = 200  # of up to 200 kB each in memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,12 +92,20 @@ def _branch(version: int) -> str:
 def _add_commits(repository: Repo, ancestry: Ancestry) -> dict[int, bytes]:
     """Commit ids by version id. In the order of the ids parents come first."""
     commits: dict[int, bytes] = {}
-    rows = StrategyVersion.objects.filter(pk__in=ancestry.nodes).order_by("pk")
-    for row in rows.iterator(chunk_size=_CONTENTS_AT_ONCE):
-        parents = [pk for pk in (row.parent_id, row.merged_from_id) if pk is not None]
-        _check(row, ancestry, commits, parents)
-        commits[row.pk] = add_commit(repository, row, [commits[pk] for pk in parents])
+    ids = sorted(ancestry.nodes)
+    for start in range(0, len(ids), _VERSIONS_A_PACK):
+        rows = StrategyVersion.objects.filter(pk__in=ids[start : start + _VERSIONS_A_PACK]).order_by("pk")
+        objects = [each for row in rows for each in _objects(row, ancestry, commits)]
+        repository.object_store.add_objects([(each, None) for each in objects])
     return commits
+
+
+def _objects(row: StrategyVersion, ancestry: Ancestry, commits: dict[int, bytes]) -> list[ShaFile]:
+    parents = [pk for pk in (row.parent_id, row.merged_from_id) if pk is not None]
+    _check(row, ancestry, commits, parents)
+    objects = objects_of(row, [commits[pk] for pk in parents])
+    commits[row.pk] = objects[-1].id
+    return objects
 
 
 def _check(row: StrategyVersion, ancestry: Ancestry, commits: dict[int, bytes], parents: list[int]) -> None:
@@ -250,7 +258,7 @@ def _known(
             f"Commit {short(commit)} says Nautilus-Hash: {read.hash}; its content, parents and author make {name}.",
             "It was changed after its export; take the trailers out of the message of what was edited by hand.",
         )
-    known = strategy.versions.filter(hash=name).first()
+    known = strategy.versions.filter(hash=name).order_by("pk").first()
     if known is None and parent is None and strategy.versions.exists():
         raise RepositoryError(f"Commit {short(commit)} is a second beginning.", "Expected one commit without a parent.")
     return known

@@ -21,7 +21,7 @@ _LARGEST_VERSION = 2**31 - 1
 
 def get_version(strategy_id: str, version: int) -> StrategyVersion:
     """Raises VersionNotFoundError."""
-    known = StrategyVersion.objects.filter(strategy_id=strategy_id, version=version)
+    known = StrategyVersion.objects.filter(strategy_id=strategy_id, version=version).order_by("pk")
     found = known.first() if 1 <= version <= _LARGEST_VERSION else None
     if found is None:
         raise VersionNotFoundError(strategy_id, version)
@@ -56,7 +56,7 @@ def post_version(
 
 def _place(strategy: Strategy, parent_version: int | None, draft: Draft, user: Any) -> StrategyVersion | MergeRequest:
     parent = _parent(strategy, parent_version)
-    known = strategy.versions.filter(hash=draft.hash_on(parent)).first()
+    known = strategy.versions.filter(hash=draft.hash_on(parent)).order_by("pk").first()
     if known is not None:
         return _outcome(known)
     _refuse_as_child(strategy, parent, draft.content)
@@ -94,7 +94,7 @@ def _outcome(version: StrategyVersion) -> StrategyVersion | MergeRequest:
     """What a version that was posted before has come to."""
     request = MergeRequest.objects.filter(branch=version).select_related("result", "branch", "head").first()
     if version.canonical or request is None:
-        return version if version.canonical else version.merged_into.first() or version
+        return version if version.canonical else version.merged_into.order_by("pk").first() or version
     return request.result or request
 
 

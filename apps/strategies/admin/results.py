@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from apps.risk.limit_kinds import LIMIT_KINDS
-from apps.strategies.gates import gates
 
 Result = Mapping[str, Any]
 Shape = Callable[[float], str]
@@ -89,17 +88,17 @@ def _validate(result: Result) -> list[Table]:
 
 def _backtest(result: Result) -> list[Table]:
     figures = result.get("figures", {})
-    rows = [_figure(name, figures) for name in _FIGURES if name in figures]
-    return [Table("Figures and gates", ("Figure", "Value", "Gate, as it is set now"), rows), *_money(result)]
+    rows = [_figure(name, figures, result.get("gates", {})) for name in _FIGURES if name in figures]
+    return [Table("Figures and gates", ("Figure", "Value", "Gate"), rows), *_money(result)]
 
 
-def _figure(name: str, figures: Result) -> Row:
+def _figure(name: str, figures: Result, gates: Result) -> Row:
     words, shape = _FIGURES[name]
     value = figures[name]
     shown = _shown(value, shape) if value is not None else figures.get("reasons", {}).get(name, UNKNOWN)
-    if name not in (known := gates()):
+    if name not in gates:
         return Row((words, shown, ""))
-    side, bound = known[name]
+    side, bound = gates[name]["side"], gates[name]["bound"]
     passes = value is not None and (value >= bound if side == "least" else value <= bound)
     return Row((words, shown, f"at {side} {shape(bound)}"), "passed" if passes else "broken")
 

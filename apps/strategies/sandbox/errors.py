@@ -75,10 +75,10 @@ class LimitExceededError(SandboxError):
 
 
 _LIMITS = {
-    "cpu": ("s of CPU time", "SANDBOX_CPU_SECONDS"),
-    "memory": ("bytes of memory", "SANDBOX_MEMORY_BYTES"),
-    "time": ("s for one call", "SANDBOX_CALL_SECONDS"),
-    "output": ("bytes for its answer", "SANDBOX_OUTPUT_BYTES"),
+    "cpu": ("s of CPU time", "NAUTILUS_SANDBOX_CPU_SECONDS"),
+    "memory": ("bytes of memory", "NAUTILUS_SANDBOX_MEMORY_BYTES"),
+    "time": ("s for one call", "NAUTILUS_SANDBOX_CALL_SECONDS"),
+    "output": ("bytes for its answer", "NAUTILUS_SANDBOX_OUTPUT_BYTES"),
 }
 
 

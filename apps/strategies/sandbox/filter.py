@@ -43,7 +43,7 @@ def _library() -> Any:
 def _unavailable(what: str) -> SandboxUnavailableError:
     return SandboxUnavailableError(
         f"Strategies cannot be run: {what}.",
-        "Install libseccomp2 and pyseccomp, or set SANDBOX_WITHOUT_SECCOMP to do without the kernel's filter.",
+        "Install libseccomp2 and pyseccomp, or set NAUTILUS_SANDBOX_WITHOUT_SECCOMP to do without the kernel's filter.",
     )
 
 

@@ -188,6 +188,7 @@ def _user(name: str) -> dict[str, int | None]:
         entry = pwd.getpwnam(name)
     except KeyError:
         raise SandboxUnavailableError(
-            f"SANDBOX_USER is '{name}', and this machine has no such user.", "Name one that is there, such as nobody."
+            f"NAUTILUS_SANDBOX_USER is '{name}', and this machine has no such user.",
+            "Name one that is there, such as nobody.",
         ) from None
     return {"uid": entry.pw_uid, "gid": entry.pw_gid}

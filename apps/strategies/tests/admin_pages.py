@@ -13,6 +13,7 @@ PAGES = "/admin/strategies"
 DEPLOYMENT, DEPLOYMENTS = f"{PAGES}/deployment/DEPLOY_001", f"{PAGES}/deployment/"
 SENT = {"_form_submitted": "True"}
 # What the step "backtest" keeps; its drawdown is too deep for the usual gate.
+GATES = {"sharpe": {"side": "least", "bound": 0.0}, "max_drawdown": {"side": "most", "bound": 0.5}}
 FIGURES = {
     "sharpe": 1.25,
     "max_drawdown": 0.6,

@@ -117,7 +117,7 @@ def book_of(portfolio: Portfolio) -> dict[str, Any]:
 
 
 class SandboxInHere:
-    """Stands in where a test starts hundreds: the same interface, in this process (test_sandbox.py has the real one)."""
+    """Stands in where a test starts hundreds: the same interface, in this process; test_sandbox.py has the real one."""
 
     def __init__(self, code: str, params: dict[str, Any], symbols: Iterable[str], limits: Any) -> None:
         self._params, self._code = params, code

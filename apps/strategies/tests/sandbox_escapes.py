@@ -184,6 +184,7 @@ MACHINE = [
     ),
     _killed("asks for another ring to the kernel", "library().syscall(425, 8, 0)", "ctypes."),
     _killed("loads a program into the kernel", "library().syscall(321, 0, 0, 0)", "ctypes."),
+    _killed("calls the kernel by its other numbers", "library().syscall(0x40000002, b'/etc/passwd', 0)", "ctypes."),
     _killed("shares memory", "library().shmget(1, 4096, 0o1666)", "ctypes."),
 ]
 
@@ -219,6 +220,12 @@ ENDINGS = [
         "SIGSEGV",
     ),
     _either("aborts", "os.abort()", StrategyCrashedError, "signal SIG"),
+    _either(
+        "breaks what the sandbox itself calls",
+        "sys.modules['json'].dumps = None",
+        StrategyCrashedError,
+        "exit code 70",
+    ),
     _either("closes its pipe", "os.close(1)", StrategyRaisedError, "PermissionError"),
     _either("writes to its pipe", "os.write(1, b'nonsense' * 100)", LimitExceededError, "bytes for its answer"),
     _either(

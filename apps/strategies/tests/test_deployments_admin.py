@@ -15,6 +15,7 @@ from apps.strategies.tests.admin_pages import (
     DEPLOYMENT,
     DEPLOYMENTS,
     FIGURES,
+    GATES,
     PAGES,
     SENT,
     page,
@@ -50,7 +51,7 @@ def waiting(versions: list[StrategyVersion], settings: Any) -> Deployment:
 
 def test_operator_sees_how_far_a_deployment_is_and_none_of_the_book(deployment):
     deployment.steps.filter(name="backtest").update(
-        result={"figures": FIGURES, "curve": CURVE}, log="a line of the log"
+        result={"figures": FIGURES, "gates": GATES, "curve": CURVE}, log="a line of the log"
     )
     Deployment.objects.update(reason="drawdown was 0.31", last_error="short of cash")
     operators, managers = (page(staff(role), f"{DEPLOYMENT}/change/") for role in ("operator", "risk_manager"))
@@ -97,7 +98,7 @@ def test_lists_of_deployments_and_orders_take_no_query_a_row(deployment, django_
 def test_page_shows_the_steps_with_times_attempts_gates_and_the_curve(deployment):
     began = timezone.now() - timedelta(minutes=5)
     times = {"started_at": began, "finished_at": began + timedelta(seconds=125), "attempts": 2}
-    deployment.steps.filter(name="backtest").update(result={"figures": FIGURES, "curve": CURVE}, **times)
+    deployment.steps.filter(name="backtest").update(result={"figures": FIGURES, "gates": GATES, "curve": CURVE}, **times)
     text = page(staff("risk_manager"), f"{DEPLOYMENT}/change/")
     assert "2 min 5 s" in text
     assert "2 attempts" in text

@@ -91,7 +91,7 @@ def target_weights(prices, params):
         ({"AAA": 2.5}, "come to 2.5 of the equity"),
         ({"AAA": -1.2, "BBB": 1.2}, "come to 2.4 of the equity"),
         ({"ZZZ": 0.5}, "ZZZ"),
-        ({"CCC": 1.0}, "an order of 1e+17 CCC would be made; at most 1e15 is kept"),
+        ({"CCC": 1.0}, "an order of 1.00000e+17 CCC would be made; at most 1e15 is kept"),
         ({"BBB": 0.5}, "weight of BBB is 0.5; expected 0, as it has no price on the day"),
     ],
 )

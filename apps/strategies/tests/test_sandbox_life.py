@@ -159,8 +159,12 @@ def test_parent_that_is_interrupted_leaves_no_process_and_no_open_file(milliseco
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, previous)
     gc.collect()
-    subprocess._cleanup()  # type: ignore[attr-defined]
-    wait_until(lambda: (subprocess._cleanup(), (children(), open_files()) == before)[1])  # type: ignore[attr-defined]
+    wait_until(lambda: _left_behind() == before)
+
+
+def _left_behind() -> tuple[set[int], set[str]]:
+    subprocess._cleanup()  # type: ignore[attr-defined]  # what every start of a process does
+    return children(), open_files()
 
 
 def _loop_until_interrupted(seconds: float) -> None:

@@ -1,7 +1,8 @@
 """What every admin page shares, and users, groups and tokens.
 
 Signing in needs the staff flag; what a user may see and do there follows the role (contract section 2): superusers and
-admins everything, risk managers read all and set trading states, operators work with tasks. The others have no pages.
+admins everything, risk managers read all, set trading states and approve deployments, operators work with tasks and
+roll deployments back, strategists read versions and resolve merges. The others have no pages.
 """
 
 from typing import Any

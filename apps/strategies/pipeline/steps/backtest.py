@@ -11,7 +11,7 @@ from apps.portfolios.matrix import FloatArray
 from apps.portfolios.models import Instrument
 from apps.strategies.book import quantity_steps, read_book
 from apps.strategies.errors import GateBrokenError
-from apps.strategies.gates import broken_gates
+from apps.strategies.gates import broken_gates, gates
 from apps.strategies.kernels.gates import gate_figures
 from apps.strategies.kernels.schedule import is_decision_day
 from apps.strategies.kernels.simulation import Simulated, Simulation
@@ -86,6 +86,7 @@ def _result(context: Context, days: Rows, simulated: Simulated) -> dict[str, Any
         "costs": float(simulated.costs.sum()),
         "orders": int((simulated.orders != 0).sum()),
         "figures": figures,
+        "gates": {name: {"side": side, "bound": bound} for name, (side, bound) in gates().items()},
         "curve": _curve(dates, simulated.values),
     }
 

@@ -14,15 +14,21 @@ from .watch import install
 
 STDIN, STDOUT = 0, 1
 RESERVE_BYTES = 1 << 20
+FAULT = 70  # EX_SOFTWARE of sysexits.h
 
 
 def main() -> None:
+    """An error of the start shows on standard error as usual; after the lock there is nowhere to show one."""
+    life = Life(os._exit)
+    life.lock(read_frame(STDIN))
     try:
-        Life(os._exit).live()
+        life.live()
     except EOFError:
         os._exit(0)  # the parent has left
     except MemoryError:
         write_frame(STDOUT, {"kind": "limit", "which": "memory"})
+    finally:
+        os._exit(FAULT)
 
 
 class Life:
@@ -32,12 +38,11 @@ class Life:
         self._reserve: bytearray | None = bytearray(RESERVE_BYTES)
 
     def live(self) -> None:
-        self._lock(read_frame(STDIN))
         strategy = self._load(read_frame(STDIN))
         while True:
             self._serve(read_frame(STDIN), strategy)
 
-    def _lock(self, frame: Frame) -> None:
+    def lock(self, frame: Frame) -> None:
         import_modules(frame.header["modules"])
         from .prices import Prices  # needs pandas, which import_modules has its own way to import
 
