@@ -122,6 +122,7 @@ class Desk:
             socket.send(json.dumps({"type": "subscribe", "topic": topic, "since": 0}))
             while head is None or len(events) < head:
                 frame = json.loads(socket.recv(timeout=20))
+                assert frame["type"] != "error", frame
                 if frame["type"] == "subscribed":
                     assert frame["recovered"], f"{topic} has a gap: {frame}"
                     head = frame["seq"]

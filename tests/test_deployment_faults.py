@@ -10,6 +10,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from tests.deploying import (
     is_waited_for,
     kill_worker,
     next_weekday,
+    patient,
     pool_process,
     sandboxes,
     wait_for_end_of,
@@ -47,7 +49,7 @@ SETTINGS = {
     "NAUTILUS_STRATEGY_RUN_INTERVAL_SECONDS": "1",
     # What is held here is held for longer than usual, and a frozen transaction ends sooner.
     "NAUTILUS_LOCK_TIMEOUT_SECONDS": "30",
-    "NAUTILUS_IDLE_IN_TRANSACTION_SECONDS": "8",
+    "NAUTILUS_IDLE_IN_TRANSACTION_SECONDS": "12",
     # Backtests of some seconds, and gates that a fixed mix passes: they are not what is tried here.
     "NAUTILUS_STRATEGY_BACKTEST_DAYS": "20",
     "NAUTILUS_STRATEGY_HISTORY_DAYS": "60",
@@ -184,7 +186,8 @@ def test_redis_that_stops_for_five_seconds_in_the_middle_loses_nothing(desk: Des
     time.sleep(5)
     desk.platform.start("redis")
     assert desk.ended_task(task_id)["status"] == "succeeded"
-    wait_until(lambda: desk.pushed(deployment_id)["deployment.activated"], 30, "what waited for Redis to be pushed")
+    is_pushed = partial(patient, lambda: desk.pushed(deployment_id)["deployment.activated"])
+    wait_until(is_pushed, 30, "what waited for Redis to be pushed")
     check_it_came_through(desk, deployment_id, before)
     assert desk.platform.pid(WORKER) == worker, "the worker had to be started again"
 
@@ -242,7 +245,7 @@ def test_worker_frozen_in_the_transaction_that_activates_leaves_nothing_half_don
         frozen = pool_process(desk.platform)
         frozen.send_signal(signal.SIGSTOP)
     try:
-        make_late(desk, deployment_id)  # waits for the row: PostgreSQL ends the frozen transaction after 8 s
+        make_late(desk, deployment_id)  # waits for the row: PostgreSQL ends the frozen transaction after 12 s
         wait_until(lambda: clear_stuck(desk, deployment_id), 30, "the deployment to be cleared")
         check_it_failed(desk, deployment_id, before, "Timeout")
         written = rows_of(desk, deployment_id)

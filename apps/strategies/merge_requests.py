@@ -104,10 +104,11 @@ def _open_request(strategy: Strategy, merge_request_id: int | None) -> MergeRequ
 
 
 def _only_open(strategy: Strategy, requests: Any) -> MergeRequest:
-    waiting = list(requests.filter(status=MergeRequest.Status.OPEN))
+    still_open = requests.filter(status=MergeRequest.Status.OPEN)
+    waiting = list(still_open[:2])
     if len(waiting) > 1:
         raise SeveralMergeRequestsError(
-            f"{strategy.pk} has {len(waiting)} open merge requests.", _open_ones(strategy), "merge_request_id"
+            f"{strategy.pk} has {still_open.count()} open merge requests.", _open_ones(strategy), "merge_request_id"
         )
     if not waiting:
         last = requests.order_by("-resolved_at").first()

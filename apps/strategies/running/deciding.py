@@ -80,7 +80,7 @@ def _universe(deployment: Deployment, weights: Iterable[str]) -> list[str]:
 
 
 def _sized(book: Book, weights: Mapping[str, float]) -> Iterator[PlannedOrder]:
-    """Sales first. Raises BadWeightsError for what cannot be sized."""
+    """Sales first: they pay for the purchases. Raises BadWeightsError for what cannot be sized."""
     quantities = _quantities(book, np.array([weights.get(symbol, 0.0) for symbol in book.symbols]))
     for place in np.argsort(quantities > 0, kind="stable"):
         if quantities[place]:

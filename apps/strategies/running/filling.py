@@ -15,7 +15,7 @@ from apps.risk.pretrade.orders import AskedTrade
 from apps.strategies.brokers import Broker, Fill, Market
 from apps.strategies.models import Deployment, DeploymentOrder
 from apps.strategies.running.checking import reasons_of
-from apps.strategies.running.orders import as_open, end_order, open_orders, order_name, sales_first
+from apps.strategies.running.orders import as_open, end_order, open_orders, order_name
 
 Status = DeploymentOrder.Status
 
@@ -33,7 +33,7 @@ class Filling:
 
     def fill(self) -> int:
         """Books what is filled of the orders decided before the day, sales first; answers how many trades that is."""
-        orders = sales_first(open_orders(self.deployment.pk).filter(run__day__lt=self.market.day))
+        orders = list(open_orders(self.deployment.pk).filter(run__day__lt=self.market.day))
         fills = self.broker.fills(self.deployment.pk, [as_open(order) for order in orders], self.market)
         by_id = {order.pk: order for order in orders}
         return sum(self._book(by_id.get(fill.order_id) or self._ended(fill), fill) for fill in fills)

@@ -20,14 +20,9 @@ _LONGEST_NAME = 100  # of an external_id
 
 
 def open_orders(deployment_id: str) -> QuerySet[DeploymentOrder]:
-    """Oldest first; `sales_first` has them in the order of filling."""
+    """In the order of filling, which is that of their rows: a decision writes its sales first (deciding.py)."""
     orders = DeploymentOrder.objects.filter(deployment=deployment_id, status=Status.OPEN)
     return orders.select_related("run").order_by("pk")
-
-
-def sales_first(orders: QuerySet[DeploymentOrder]) -> list[DeploymentOrder]:
-    """What sales bring in pays for the purchases."""
-    return sorted(orders, key=lambda order: (order.quantity > 0, order.pk))
 
 
 def order_name(order: DeploymentOrder) -> str:

@@ -2,6 +2,7 @@
 
 import os
 import pwd
+import signal
 import time
 from collections.abc import Sequence
 from types import TracebackType
@@ -41,13 +42,25 @@ class Sandbox:
         """Raises SandboxUnavailableError, or StrategyRaisedError where the code is no Python."""
         program = self._program()
         try:
-            self._process = Process()
-            self._lock(self._process, program)
+            self._lock(self._start(), program)
             self._load()
         except BaseException:
             self.close()
             raise
         return self
+
+    def _start(self) -> Process:
+        """Holds signals back, so that no handler raises between the fork and the note of its pid.
+
+        Where other threads of this process take the signal, one may all the same: the sandbox then ends by itself at
+        the end of its pipe, and its entry in the process table stays until this process ends.
+        """
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+        try:
+            self._process = process = Process()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        return process
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

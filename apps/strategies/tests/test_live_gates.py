@@ -298,16 +298,19 @@ def test_portfolio_that_is_halted_before_the_fill_books_nothing():
     assert not portfolio.trades.exists()
 
 
-def test_limit_on_losses_is_held_against_a_history_of_the_days_replayed():
-    """Every fill makes the history anew: without that the drawdown would be unknown, and each later order refused."""
-    make_prices({"AAA": [10.0, 10.0, 9.5, 10.0, 10.0]})
+def test_limit_on_losses_knows_what_was_won_and_lost_on_the_days_replayed():
+    """Half in AAA at 10: 1,500 at 20, the highest; 37.5 left at 15, with 687.50 in cash, are 1,250, a sixth less.
+
+    The history of before the trades would know no highest point but 1,000, and approve the purchase.
+    """
+    make_prices({"AAA": [10.0, 10.0, 20.0, 15.0]})
     portfolio = make_portfolio()
-    make_limit(portfolio, "drawdown", 0.2)
-    run(make_active(portfolio, parameters={"weights": {"AAA": 0.5}}, symbols=["AAA"], cost_bps=0.0))
-    deployment = portfolio.deployments.get()
-    # 50 at first; 487.50 / 9.50 after the fall; 50 again after the rise, of an equity of 1,000.
+    make_limit(portfolio, "drawdown", 0.15)
+    deployment = make_active(portfolio, parameters={"weights": {"AAA": 0.5}}, symbols=["AAA"], cost_bps=0.0)
+    run(deployment)
     assert orders_of(deployment) == [
         ("2022-01-03", "AAA", 50.0, "filled"),
-        ("2022-01-05", "AAA", 1.31578947, "filled"),
-        ("2022-01-06", "AAA", -1.31578947, "filled"),
+        ("2022-01-05", "AAA", -12.5, "filled"),
+        ("2022-01-06", "AAA", 4.16666666, "refused"),  # 625 / 15 are 41.66666666
     ]
+    assert deployment.orders.get(status="refused").reasons == ["drawdown would be 0.1667, above its limit of 0.1500"]

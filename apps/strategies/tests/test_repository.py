@@ -260,48 +260,32 @@ def test_commit_that_was_changed_under_its_name_is_refused(folder: Path, git: Gi
     assert not Strategy.objects.filter(pk="COPY").exists()
 
 
-def break_json(folder: Path) -> None:
-    (folder / "parameters.json").write_text("{'days': 60}")
-
-
-def name_twice(folder: Path) -> None:
-    (folder / "parameters.json").write_text('{"days": 60, "days": 61}')
-
-
-def write_nan(folder: Path) -> None:
-    (folder / "parameters.json").write_text('{"days": NaN}')
-
-
 def link_code(folder: Path) -> None:
     (folder / "strategy.py").unlink()
     (folder / "strategy.py").symlink_to("/etc/passwd")
-
-
-def write_latin(folder: Path) -> None:
-    (folder / "strategy.py").write_bytes(b"x = '\xe4'\n")
-
-
-def write_much(folder: Path) -> None:
-    (folder / "strategy.py").write_text("#" * 100_001)
 
 
 def take_code_away(folder: Path) -> None:
     (folder / "strategy.py").rename(folder / "other.py")
 
 
+def writes(name: str, content: bytes) -> Callable[[Path], Any]:
+    return lambda folder: (folder / name).write_bytes(content)
+
+
 @pytest.mark.parametrize(
     ("spoil", "said"),
     [
-        (break_json, "parameters.json is not JSON"),
-        (name_twice, "'days' is there twice"),
-        (write_nan, "'days' is nan"),
+        (writes("parameters.json", b"{'days': 60}"), "parameters.json is not JSON"),
+        (writes("parameters.json", b'{"days": 60, "days": 61}'), "'days' is there twice"),
+        (writes("parameters.json", b'{"days": NaN}'), "'days' is nan"),
+        (writes("strategy.py", b"x = '\xe4'\n"), "can't decode byte 0xe4"),
+        (writes("strategy.py", b"#" * 100_001), "100,002 bytes"),
         (link_code, "strategy.py is no ordinary file"),
-        (write_latin, "can't decode byte 0xe4"),
-        (write_much, "100,002 bytes"),
         (take_code_away, "has no strategy.py, and its parent has"),
     ],
 )
-def test_commit_that_is_no_version_is_named(folder: Path, git: Git, spoil: Callable[[Path], None], said: str) -> None:
+def test_commit_that_is_no_version_is_named(folder: Path, git: Git, spoil: Callable[[Path], Any], said: str) -> None:
     make_git_history(folder, git)
     spoil(folder)
     git("add", "-A")

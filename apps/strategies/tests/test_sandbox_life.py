@@ -145,12 +145,12 @@ class Interrupted(BaseException):
 
 
 @pytest.mark.parametrize("milliseconds", [5, 40, 150, 300, 600, 900])
-def test_parent_that_is_interrupted_leaves_no_process_and_no_open_file(milliseconds: int) -> None:
+def test_parent_that_is_interrupted_leaves_no_running_process_and_no_open_file(milliseconds: int) -> None:
     def interrupt(*_: Any) -> None:
         raise Interrupted
 
     gc.collect()
-    before = children(), open_files()
+    before = _left_behind()
     previous = signal.signal(signal.SIGALRM, interrupt)
     try:
         with pytest.raises(Interrupted):
@@ -164,7 +164,7 @@ def test_parent_that_is_interrupted_leaves_no_process_and_no_open_file(milliseco
 
 def _left_behind() -> tuple[set[int], set[str]]:
     subprocess._cleanup()  # type: ignore[attr-defined]  # what every start of a process does
-    return children(), open_files()
+    return {pid for pid in children() if _is_alive(pid)}, open_files()
 
 
 def _loop_until_interrupted(seconds: float) -> None:

@@ -21,7 +21,7 @@ STRATEGY = f"{API}/sprint3/strategy"
 SAMPLES = ROOT / "sample_data" / "strategies" / "strategies.json"
 UNDER_WAY = ("pending", "validating", "backtesting", "awaiting_approval")
 HEAR_SECONDS = 60.0  # whoever has not been heard to become active by then is asked
-STATUS_POLL_SECONDS = 0.25
+STATUS_POLL_SECONDS = 0.5
 
 
 @dataclass(slots=True)
@@ -137,7 +137,8 @@ def _listen(deployed: Deployed, learn: Learn, told: dict[str, Any]) -> bool:
 def _ask(client: httpx.Client, deployments: list[Deployed], learn: Learn, deadline: float) -> None:
     while unsettled := [deployed for deployed in deployments if not deployed.is_settled]:
         for deployed in unsettled:
-            deployed.portfolio = patient_answer(client, f"{API}/portfolios/{deployed.portfolio_id}", deadline)
+            if not deployed.portfolio.get("as_of"):  # null until it holds something
+                deployed.portfolio = patient_answer(client, f"{API}/portfolios/{deployed.portfolio_id}", deadline)
             learn(deployed, patient_answer(client, f"{STRATEGY}/deployments/{deployed.id}", deadline))
         if time.perf_counter() > deadline:
             return

@@ -100,7 +100,8 @@ def test_sample_that_does_not_come_to_the_newest_day_fails_after_the_time_allowe
 
     assert show_samples(address, console, asked=slow, deployment_timeout_seconds=2.0) == 1
 
-    assert "DEPLOY_001 on PAPER_001 has come to 2022-01-03 in the time allowed, and there are newer prices" in printed(console)
+    why = "has come to 2022-01-03 in the time allowed, and there are newer prices"
+    assert f"DEPLOY_001 on PAPER_001 {why}\n" in printed(console)
 
 
 def test_deployment_is_followed_by_the_socket_until_it_is_active(console):
