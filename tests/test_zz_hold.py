@@ -37,8 +37,8 @@ from tests.running import running_platform, wait_until
 
 pytestmark = [pytest.mark.slow, pytest.mark.faults, pytest.mark.timeout(600)]
 
-BOOK, SYMBOLS = "FAULTS5", ["AAPL", "JPM"]
-RUN_BOOK, RUN_SYMBOLS = "FAULTY5_RUNS", ["ROSE5", "TULIP5"]
+BOOK, SYMBOLS = "FAULTS7", ["AAPL", "JPM"]
+RUN_BOOK, RUN_SYMBOLS = "FAULTY7_RUNS", ["ROSE7", "TULIP7"]
 STUCK_SECONDS = 100.0  # beat clears each 60 s
 
 SETTINGS = {
@@ -68,8 +68,8 @@ def platform_desk() -> Iterator[Desk]:
     with running_platform(home, **SETTINGS) as platform:
         desk = Desk(platform)
         desk.open_book(BOOK)
-        desk.make_version("FAULTY5", dict.fromkeys(SYMBOLS, 0.4))
-        desk.ended_task(desk.deploy("FAULTY5", BOOK, SYMBOLS)["task_id"])
+        desk.make_version("FAULTY7", dict.fromkeys(SYMBOLS, 0.4))
+        desk.ended_task(desk.deploy("FAULTY7", BOOK, SYMBOLS)["task_id"])
         yield desk
     shutil.rmtree(home, ignore_errors=True)
 
@@ -90,7 +90,7 @@ def before(desk: Desk) -> str:
 
 
 def deploy(desk: Desk) -> tuple[str, str]:
-    accepted = desk.deploy("FAULTY5", BOOK, SYMBOLS)
+    accepted = desk.deploy("FAULTY7", BOOK, SYMBOLS)
     return accepted["deployment_id"], accepted["task_id"]
 
 
@@ -276,8 +276,8 @@ def running(platform_desk: Desk) -> str:
     desk.open_book(RUN_BOOK)
     trade = {"symbol": RUN_SYMBOLS[1], "quantity": 10, "price": 150, "traded_at": "2022-12-20T21:00:00Z"}
     desk.post(f"/api/v1/portfolios/{RUN_BOOK}/trades", trade, 201)
-    desk.make_version("FAULTY5_RUNNER", dict.fromkeys(RUN_SYMBOLS, 0.4))
-    accepted = desk.deploy("FAULTY5_RUNNER", RUN_BOOK, RUN_SYMBOLS)
+    desk.make_version("FAULTY7_RUNNER", dict.fromkeys(RUN_SYMBOLS, 0.4))
+    accepted = desk.deploy("FAULTY7_RUNNER", RUN_BOOK, RUN_SYMBOLS)
     assert desk.ended_task(accepted["task_id"])["status"] == "succeeded"
     desk.wait_for_rest(RUN_BOOK)
     return str(accepted["deployment_id"])

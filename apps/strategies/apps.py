@@ -8,8 +8,9 @@ class StrategiesConfig(AppConfig):
     def ready(self) -> None:
         from apps.realtime.access import register_topic
         from apps.strategies.access import check_may_deploy, may_read_deployment
-        from apps.strategies.kinds import DEPLOY
+        from apps.strategies.kinds import DEPLOY, RUN
         from apps.tasks.kinds import register_kind
 
         register_topic("deployments:", may_read_deployment)
         register_kind(DEPLOY, check_may_deploy)
+        register_kind(RUN, check_may_deploy)

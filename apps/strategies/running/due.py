@@ -12,7 +12,7 @@ from apps.portfolios.errors import NoPricesError
 from apps.portfolios.matrix import PriceMatrix, load_current_matrix
 from apps.strategies.brokers import broker_for
 from apps.strategies.kinds import RUN
-from apps.strategies.models import Deployment
+from apps.strategies.models import Deployment, DeploymentRun
 from apps.strategies.running.calendar import rows_between, unseen_rows
 from apps.strategies.running.orders import open_orders
 from apps.tasks.models import Task
@@ -20,7 +20,8 @@ from apps.tasks.submission import submit_task
 
 logger = logging.getLogger(__name__)
 
-# After an error that is none of the strategy's and so is not counted: no sandbox, a book without a price.
+# Until the next try after an error: what was wrong may be mended meanwhile, or new closes may come; those are not waited
+# for. A missing close of a symbol is a failure that counts, and prices may come in several imports.
 RETRY_SECONDS = 300
 
 
@@ -68,15 +69,18 @@ def submit_run(deployment: Deployment) -> Task:
 
 def has_work(deployment: Deployment, matrix: PriceMatrix) -> bool:
     """A trading day that it has not dealt with, one that failed among them, or an order that can be filled."""
-    if _waits(deployment):
+    if _waits(deployment, matrix):
         return False
     return bool(len(unseen_rows(deployment, matrix))) or _can_fill(deployment, matrix)
 
 
-def _waits(deployment: Deployment) -> bool:
-    if deployment.last_error_at is None or deployment.failures_in_row:
+def _waits(deployment: Deployment, matrix: PriceMatrix) -> bool:
+    if deployment.last_error_at is None:
         return False
-    return timezone.now() - deployment.last_error_at < timedelta(seconds=RETRY_SECONDS)
+    if timezone.now() - deployment.last_error_at >= timedelta(seconds=RETRY_SECONDS):
+        return False
+    failed = deployment.runs.filter(status=DeploymentRun.Status.FAILED).order_by("-day").first()
+    return failed is None or failed.price_version == matrix.version
 
 
 def _can_fill(deployment: Deployment, matrix: PriceMatrix) -> bool:

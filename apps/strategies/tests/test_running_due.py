@@ -93,11 +93,24 @@ def test_deployment_that_has_ended_is_not_run():
     assert submit_due_runs() == 0
 
 
-def test_failed_run_is_tried_again_at_the_next_call():
+def failed_deployment():
     make_prices({"AAA": [10.0]})
     deployment = make_active(make_portfolio(), parameters={"weights": {"NOPE": 1}}, symbols=["AAA"])
     with pytest.raises(Exception, match="NOPE"):
         run(deployment)
+    return deployment
+
+
+def test_failed_run_is_tried_again_after_a_while():
+    deployment = failed_deployment()
+    assert submit_due_runs() == 0
+    type(deployment).objects.update(last_error_at=timezone.now() - timedelta(seconds=due.RETRY_SECONDS + 1))
+    assert submit_due_runs() == 1
+
+
+def test_failed_run_is_tried_again_at_once_where_there_are_new_prices():
+    failed_deployment()
+    make_prices({"BBB": [50.0]})
     assert submit_due_runs() == 1
 
 
