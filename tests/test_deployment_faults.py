@@ -4,6 +4,7 @@ Nobody sleeps and hopes: a step is stopped where a row that it needs is held, or
 and what PostgreSQL says afterwards shows that it was.
 """
 
+import random
 import shutil
 import signal
 import tempfile
@@ -175,6 +176,18 @@ def test_step_that_kills_its_worker_three_times_fails_the_deployment_and_the_nex
     assert check_it_came_through(desk, next_id, before) == ONCE
 
 
+@pytest.mark.endurance
+@pytest.mark.parametrize("turn", range(20))
+def test_worker_killed_at_any_moment_activates_once(desk: Desk, before: str, turn: int):
+    deployment_id, task_id = deploy(desk)
+    time.sleep(random.Random(turn).uniform(0, 5))
+    orphans = kill_worker(desk.platform)
+    wait_for_end_of(orphans)
+    task = desk.ended_task(task_id)
+    assert (task["status"], task["attempts"] <= 2) == ("succeeded", True), task["error"]
+    assert set(check_it_came_through(desk, deployment_id, before).values()) <= {1, 2}
+
+
 # --- Stores that go away ------------------------------------------------------------------------------------------
 
 
@@ -300,7 +313,7 @@ def open_orders(desk: Desk, deployment_id: str) -> list[int]:
 def task_of_run(desk: Desk, deployment_id: str) -> str:
     sql = (
         "SELECT id FROM tasks_task WHERE kind = 'strategy.run' AND inputs->>'deployment_id' = %s"
-        " ORDER BY created_at DESC LIMIT 1"
+        " AND coalesced_with_id IS NULL ORDER BY created_at DESC LIMIT 1"
     )
     return str(desk.value(sql, deployment_id))
 

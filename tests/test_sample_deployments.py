@@ -1,4 +1,4 @@
-"""What `make run` has deployed by the time it is ready: through the whole pipeline, traded, and worth what it must be."""
+"""What `make run` has deployed by the time it is ready: through every step, traded, and worth what it must be."""
 
 import re
 from collections.abc import Callable

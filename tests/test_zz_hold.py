@@ -4,6 +4,7 @@ Nobody sleeps and hopes: a step is stopped where a row that it needs is held, or
 and what PostgreSQL says afterwards shows that it was.
 """
 
+import random
 import shutil
 import signal
 import tempfile
@@ -37,8 +38,8 @@ from tests.running import running_platform, wait_until
 
 pytestmark = [pytest.mark.slow, pytest.mark.faults, pytest.mark.timeout(600)]
 
-BOOK, SYMBOLS = "FAULTS7", ["AAPL", "JPM"]
-RUN_BOOK, RUN_SYMBOLS = "FAULTY7_RUNS", ["ROSE7", "TULIP7"]
+BOOK, SYMBOLS = "FAULTS9", ["AAPL", "JPM"]
+RUN_BOOK, RUN_SYMBOLS = "FAULTY9_RUNS", ["ROSE9", "TULIP9"]
 STUCK_SECONDS = 100.0  # beat clears each 60 s
 
 SETTINGS = {
@@ -68,8 +69,8 @@ def platform_desk() -> Iterator[Desk]:
     with running_platform(home, **SETTINGS) as platform:
         desk = Desk(platform)
         desk.open_book(BOOK)
-        desk.make_version("FAULTY7", dict.fromkeys(SYMBOLS, 0.4))
-        desk.ended_task(desk.deploy("FAULTY7", BOOK, SYMBOLS)["task_id"])
+        desk.make_version("FAULTY9", dict.fromkeys(SYMBOLS, 0.4))
+        desk.ended_task(desk.deploy("FAULTY9", BOOK, SYMBOLS)["task_id"])
         yield desk
     shutil.rmtree(home, ignore_errors=True)
 
@@ -90,7 +91,7 @@ def before(desk: Desk) -> str:
 
 
 def deploy(desk: Desk) -> tuple[str, str]:
-    accepted = desk.deploy("FAULTY7", BOOK, SYMBOLS)
+    accepted = desk.deploy("FAULTY9", BOOK, SYMBOLS)
     return accepted["deployment_id"], accepted["task_id"]
 
 
@@ -173,6 +174,18 @@ def test_step_that_kills_its_worker_three_times_fails_the_deployment_and_the_nex
     next_id, next_task = deploy(desk)
     assert desk.ended_task(next_task)["status"] == "succeeded"
     assert check_it_came_through(desk, next_id, before) == ONCE
+
+
+@pytest.mark.endurance
+@pytest.mark.parametrize("turn", range(20))
+def test_worker_killed_at_any_moment_activates_once(desk: Desk, before: str, turn: int):
+    deployment_id, task_id = deploy(desk)
+    time.sleep(random.Random(turn).uniform(0, 5))
+    orphans = kill_worker(desk.platform)
+    wait_for_end_of(orphans)
+    task = desk.ended_task(task_id)
+    assert (task["status"], task["attempts"] <= 2) == ("succeeded", True), task["error"]
+    assert set(check_it_came_through(desk, deployment_id, before).values()) <= {1, 2}
 
 
 # --- Stores that go away ------------------------------------------------------------------------------------------
@@ -276,8 +289,8 @@ def running(platform_desk: Desk) -> str:
     desk.open_book(RUN_BOOK)
     trade = {"symbol": RUN_SYMBOLS[1], "quantity": 10, "price": 150, "traded_at": "2022-12-20T21:00:00Z"}
     desk.post(f"/api/v1/portfolios/{RUN_BOOK}/trades", trade, 201)
-    desk.make_version("FAULTY7_RUNNER", dict.fromkeys(RUN_SYMBOLS, 0.4))
-    accepted = desk.deploy("FAULTY7_RUNNER", RUN_BOOK, RUN_SYMBOLS)
+    desk.make_version("FAULTY9_RUNNER", dict.fromkeys(RUN_SYMBOLS, 0.4))
+    accepted = desk.deploy("FAULTY9_RUNNER", RUN_BOOK, RUN_SYMBOLS)
     assert desk.ended_task(accepted["task_id"])["status"] == "succeeded"
     desk.wait_for_rest(RUN_BOOK)
     return str(accepted["deployment_id"])
@@ -300,7 +313,7 @@ def open_orders(desk: Desk, deployment_id: str) -> list[int]:
 def task_of_run(desk: Desk, deployment_id: str) -> str:
     sql = (
         "SELECT id FROM tasks_task WHERE kind = 'strategy.run' AND inputs->>'deployment_id' = %s"
-        " ORDER BY created_at DESC LIMIT 1"
+        " AND coalesced_with_id IS NULL ORDER BY created_at DESC LIMIT 1"
     )
     return str(desk.value(sql, deployment_id))
 
