@@ -3,6 +3,7 @@
 from django.utils import timezone
 
 from apps.strategies.models import Deployment
+from apps.strategies.running.due import submit_run
 from apps.strategies.states import Status, active, end_deployment, move, tell
 
 
@@ -17,6 +18,7 @@ def activate(deployment: Deployment) -> None:
     fields = {} if deployment.rolls_back_id else {"previous": before, "reason": ""}
     move(deployment, Status.ACTIVE, activated_at=timezone.now(), **fields)
     tell(deployment, "deployment.activated")
+    submit_run(deployment)  # beat would, half a minute later
 
 
 def _end(before: Deployment, after: Deployment) -> None:

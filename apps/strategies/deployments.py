@@ -7,6 +7,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db import connection, transaction
+from django.db.models import Max
 from django.utils import timezone
 
 from apps.portfolios.booking import refuse_closed
@@ -82,6 +83,19 @@ def _check_start(start: date | None, portfolio: Portfolio, environment: str) -> 
         raise BadStartDateError(
             f"{start} is not between {portfolio.inception_date}, when {portfolio.pk} began, and today.",
             "Name a day between them.",
+            "start_date",
+        )
+    _refuse_traded(start, portfolio)
+
+
+def _refuse_traded(start: date, portfolio: Portfolio) -> None:
+    """Recorded days are traded on the book as it is: one that has moved since would be sized by what came later."""
+    last = portfolio.trades.aggregate(last=Max("traded_at"))["last"]
+    if last is not None and start <= last.date():
+        raise BadStartDateError(
+            f"{portfolio.pk} was traded last on {last.date()}, and recorded days from {start} on would be traded on what"
+            " it holds since.",
+            f"Name a day after {last.date()}, leave start_date out, or take another portfolio.",
             "start_date",
         )
 

@@ -183,6 +183,14 @@ def test_start_date_lies_in_the_portfolios_life_and_is_for_paper(settings):
         ask(version, portfolio, start_date=portfolio.inception_date, environment="live")
 
 
+def test_recorded_days_are_not_traded_on_a_book_that_has_moved_since():
+    version, portfolio = make_version(), make_paper()
+    trade = make_trade(portfolio, "AAA", 1, 100)
+    with pytest.raises(BadStartDateError, match="was traded last on 2022-01-03"):
+        ask(version, portfolio, start_date=trade.traded_at.date())
+    assert ask(version, portfolio, start_date=trade.traded_at.date() + timedelta(days=1))[0].status == Status.PENDING
+
+
 # --- Live ---------------------------------------------------------------------------------------------------------
 
 
