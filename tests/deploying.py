@@ -174,10 +174,17 @@ def _is_sandbox(process: psutil.Process) -> bool:
     return False
 
 
-def pool_process(platform: Platform) -> psutil.Process:
-    """The one that computes; the worker's own process only hands out."""
-    (child,) = psutil.Process(platform.pid(WORKER)).children()
-    return child
+def freeze_pool(platform: Platform) -> list[psutil.Process]:
+    """All that the worker computes with, but its sandboxes; its own process only hands out."""
+    pool = [child for child in psutil.Process(platform.pid(WORKER)).children() if not has_ended(child)]
+    for process in pool:
+        process.suspend()
+    return pool
+
+
+def wake(pool: list[psutil.Process]) -> None:
+    for process in pool:
+        process.resume()
 
 
 def kill_worker(platform: Platform) -> list[psutil.Process]:

@@ -6,7 +6,6 @@ and what PostgreSQL says afterwards shows that it was.
 
 import random
 import shutil
-import signal
 import tempfile
 import time
 from collections.abc import Iterator
@@ -22,16 +21,17 @@ from tests.deploying import (
     STRATEGY,
     WORKER,
     Desk,
+    freeze_pool,
     held,
     held_deployment,
     is_waited_for,
     kill_worker,
     next_weekday,
     patient,
-    pool_process,
     sandboxes,
     wait_for_end_of,
     wait_for_step,
+    wake,
     weekdays,
 )
 from tests.running import running_platform, wait_until
@@ -81,7 +81,7 @@ def desk(platform_desk: Desk) -> Iterator[Desk]:
     platform_desk.wait_for_rest(BOOK)
     yield platform_desk
     for deployment_id in platform_desk.under_way(BOOK):
-        platform_desk.post(f"{STRATEGY}/rollback", {"deployment_id": deployment_id})
+        patient(partial(platform_desk.post, f"{STRATEGY}/rollback", {"deployment_id": deployment_id}))
 
 
 @pytest.fixture
@@ -233,8 +233,7 @@ def make_late(desk: Desk, deployment_id: str) -> None:
 def test_frozen_worker_that_wakes_up_after_the_timeout_writes_nothing(desk: Desk, before: str):
     deployment_id, task_id = deploy(desk)
     wait_for_step(desk, deployment_id, "validate")
-    frozen = pool_process(desk.platform)
-    frozen.send_signal(signal.SIGSTOP)
+    frozen = freeze_pool(desk.platform)
     try:
         make_late(desk, deployment_id)
         desk.post(f"{STRATEGY}/deployments/clear-stuck", {}, 200)
@@ -242,11 +241,11 @@ def test_frozen_worker_that_wakes_up_after_the_timeout_writes_nothing(desk: Desk
         written = rows_of(desk, deployment_id)
         next_id, next_task = deploy(desk)
     finally:
-        frozen.send_signal(signal.SIGCONT)
+        wake(frozen)
     # The same process takes the next one when it is done with what it dreamt of.
     assert desk.ended_task(next_task)["status"] == "succeeded"
     assert check_it_came_through(desk, next_id, before) == ONCE
-    assert frozen.is_running()
+    assert all(process.is_running() for process in frozen)
     assert rows_of(desk, deployment_id) == written
     assert desk.ended_task(task_id)["status"] == "cancelled"
 
@@ -255,15 +254,14 @@ def test_worker_frozen_in_the_transaction_that_activates_leaves_nothing_half_don
     with held_deployment(desk, before) as holder:
         deployment_id, task_id = deploy(desk)
         wait_until(lambda: is_waited_for(desk, holder, "deployments"), END_SECONDS, "the activation to wait")
-        frozen = pool_process(desk.platform)
-        frozen.send_signal(signal.SIGSTOP)
+        frozen = freeze_pool(desk.platform)
     try:
         make_late(desk, deployment_id)  # waits for the row: PostgreSQL ends the frozen transaction after 12 s
         wait_until(lambda: clear_stuck(desk, deployment_id), 30, "the deployment to be cleared")
         check_it_failed(desk, deployment_id, before, "Timeout")
         written = rows_of(desk, deployment_id)
     finally:
-        frozen.send_signal(signal.SIGCONT)
+        wake(frozen)
     desk.wait_for_rest(BOOK)
     next_id, next_task = deploy(desk)
     assert desk.ended_task(next_task)["status"] == "succeeded"

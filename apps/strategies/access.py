@@ -6,6 +6,7 @@ from django.db.models import QuerySet
 from rest_framework.exceptions import PermissionDenied
 
 from apps.portfolios.access import get_visible_portfolio, visible_portfolios
+from apps.portfolios.models import Portfolio
 from apps.portfolios.names import is_portfolio_id
 from apps.strategies.errors import DeploymentNotFoundError, OwnDeploymentError, StrategyNotFoundError
 from apps.strategies.models import Deployment, Environment, Strategy
@@ -44,13 +45,21 @@ def may_read_deployment(user: Any, deployment_id: str) -> bool:
 
 
 def check_may_deploy(user: Any, portfolio_id: str | None, environment: str = Environment.PAPER) -> None:
-    """Strategists deploy to paper portfolios that they see, admins anywhere."""
+    """As get_portfolio_to_deploy_to: the rule of retries."""
+    get_portfolio_to_deploy_to(user, portfolio_id or "", environment)
+
+
+def get_portfolio_to_deploy_to(user: Any, portfolio_id: str, environment: str) -> Portfolio:
+    """Strategists deploy to paper portfolios that they see, admins anywhere.
+
+    Raises PermissionDenied, PortfolioNotFoundError.
+    """
     role = ADMIN if environment == Environment.LIVE else "strategist"
     if not has_role(user, role):
         raise PermissionDenied(
             f"A deployment to '{environment}' needs the role '{role}', which your user does not have."
         )
-    get_visible_portfolio(user, portfolio_id or "")
+    return get_visible_portfolio(user, portfolio_id)
 
 
 def check_may_approve(user: Any, deployment: Deployment) -> None:

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable, Sequence
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 from django.conf import settings
@@ -13,7 +13,7 @@ from django.utils import timezone
 from apps.portfolios.booking import refuse_closed
 from apps.portfolios.models import Portfolio
 from apps.strategies.access import check_may_approve
-from apps.strategies.activation import activate
+from apps.strategies.activation import activate, refuse_what_cannot_run
 from apps.strategies.brokers import broker_for
 from apps.strategies.errors import BadStartDateError, DeploymentStateError, DeploymentUnderWayError
 from apps.strategies.kinds import DEPLOY
@@ -93,8 +93,8 @@ def _refuse_traded(start: date, portfolio: Portfolio) -> None:
     last = portfolio.trades.aggregate(last=Max("traded_at"))["last"]
     if last is not None and start <= last.date():
         raise BadStartDateError(
-            f"{portfolio.pk} was traded last on {last.date()}, and recorded days from {start} on would be traded on what"
-            " it holds since.",
+            f"{portfolio.pk} was traded last on {last.date()}: recorded days from {start} on would be traded on what it"
+            " holds since.",
             f"Name a day after {last.date()}, leave start_date out, or take another portfolio.",
             "start_date",
         )
@@ -137,7 +137,8 @@ def _make_steps(deployment: Deployment) -> None:
     live = deployment.environment == Environment.LIVE
     names: Sequence[str] = ["validate", "backtest", "risk", *(["approval"] if live else []), "activate"]
     # What ran here before was approved before: nobody has to be found for it at night.
-    skipped |= {"approval"} if deployment.rolls_back_id and _has_run(deployment) else set()
+    ran = deployment.rolls_back and last_run_of(deployment.version, deployment)
+    skipped |= {"approval"} if ran else set()
     DeploymentStep.objects.bulk_create(
         DeploymentStep(
             deployment=deployment,
@@ -150,10 +151,13 @@ def _make_steps(deployment: Deployment) -> None:
     )
 
 
-def _has_run(deployment: Deployment) -> bool:
-    """Whether this version was active on this portfolio and environment before."""
-    same = {name: getattr(deployment, name) for name in ("version", "portfolio", "environment")}
-    return Deployment.objects.filter(**same, activated_at__isnull=False).exists()
+def last_run_of(version: StrategyVersion, where: Deployment) -> Deployment | None:
+    """The version's last deployment that was active on the same portfolio and environment, and was not stopped there.
+
+    One that was rolled back, by somebody or by the platform, is no proof that it may run.
+    """
+    there = Deployment.objects.filter(version=version, portfolio=where.portfolio_id, environment=where.environment)
+    return there.filter(activated_at__isnull=False).exclude(status=Status.ROLLED_BACK).order_by("-activated_at").first()
 
 
 def submit_pipeline(deployment: Deployment, user: Any, **more: Any) -> Task:
@@ -173,7 +177,8 @@ def submit_pipeline(deployment: Deployment, user: Any, **more: Any) -> Task:
 def approve_deployment(deployment_id: str, user: Any) -> Deployment:
     """Makes one active that waits for it.
 
-    Raises PermissionDenied, OwnDeploymentError, DeploymentStateError for one that does not wait, NoBrokerError.
+    Raises PermissionDenied, OwnDeploymentError, DeploymentStateError for one that does not wait or was checked too long
+    ago, NoBrokerError, PortfolioClosedError.
     """
     deployment = hold_deployment(deployment_id)
     check_may_approve(user, deployment)
@@ -182,8 +187,8 @@ def approve_deployment(deployment_id: str, user: Any) -> Deployment:
             f"{deployment.pk} is {deployment.status}: there is nothing to approve.",
             f"Only a deployment that is {Status.AWAITING_APPROVAL} can be approved.",
         )
-    broker_for(deployment.environment)
-    refuse_closed(deployment.portfolio)
+    refuse_what_cannot_run(deployment)
+    _refuse_old_check(deployment)
     now = timezone.now()
     write(deployment, approved_by=user, approved_at=now)
     for name, line in (("approval", f"approved by {user}"), ("activate", f"active since {user} approved it")):
@@ -192,3 +197,14 @@ def approve_deployment(deployment_id: str, user: Any) -> Deployment:
         write(step, status=Step.SUCCEEDED, started_at=begun, finished_at=now, log=with_line(step.log, line))
     activate(deployment)
     return deployment
+
+
+def _refuse_old_check(deployment: Deployment) -> None:
+    """Limits, positions and prices go on while somebody is waited for."""
+    checked_at = deployment.steps.get(name="risk").finished_at
+    hours = settings.APPROVAL_HOURS
+    if checked_at is None or timezone.now() - checked_at > timedelta(hours=hours):
+        raise DeploymentStateError(
+            f"{deployment.pk} was held against the limits at {checked_at:%Y-%m-%dT%H:%M:%SZ}, over {hours} h ago.",
+            f"Roll {deployment.pk} back and deploy its version anew (NAUTILUS_APPROVAL_HOURS).",
+        )

@@ -63,7 +63,7 @@ def _end_steps(deployment: Deployment, *, failed: bool, why: str) -> None:
 
 def with_line(log: str, line: str) -> str:
     """The log with one more line, and the time in front of it."""
-    return f"{log}{timezone.now():%H:%M:%S} {line}\n"
+    return f"{log}{timezone.now():%Y-%m-%dT%H:%M:%SZ} {line}\n"
 
 
 def tell(deployment: Deployment, event: str, **more: Any) -> None:

@@ -1,12 +1,13 @@
 """Deployments that are on their way for too long, or whose task is gone: they end, and say so."""
 
+from collections.abc import Iterable
 from datetime import timedelta
 
 from django.conf import settings
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q
 from django.db.models.functions import Now
 
-from apps.strategies.models import IN_PIPELINE, Deployment
+from apps.strategies.models import IN_PIPELINE, Deployment, DeploymentStep
 from apps.strategies.rollback import stop_task
 from apps.strategies.states import Status, end_deployment
 from apps.tasks.models import Task
@@ -20,12 +21,20 @@ _WORKING = tuple(status for status in IN_PIPELINE if status != Status.AWAITING_A
 def clear_stuck_deployments(older_than_minutes: float | None = None) -> list[str]:
     """Ends what has been on its way for longer, as failed with `Timeout`; answers the ids.
 
-    A deployment whose task has failed or was cancelled ends at once, with the task's reason.
+    It counts from the request: one that no worker has begun is stuck as well. A deployment whose task has failed or was
+    cancelled, or whose portfolio was closed, ends at once.
     """
     minutes = settings.DEPLOYMENT_STUCK_MINUTES if older_than_minutes is None else older_than_minutes
+    return sorted([*_end_closed(), *_end_orphans(), *_end_late(minutes)])
+
+
+def _end_late(minutes: float) -> Iterable[str]:
+    begun = DeploymentStep.objects.filter(deployment=OuterRef("pk"), attempts__gt=0)
     late = Deployment.objects.filter(status__in=_WORKING, created_at__lt=Now() - timedelta(minutes=minutes))
-    timed_out = [each for each in late if _fail(each, f"{TIMEOUT}: on its way for more than {minutes:g} minutes")]
-    return sorted([each.pk for each in timed_out] + _end_orphans())
+    for deployment in late.annotate(is_begun=Exists(begun)):
+        what = "on its way" if deployment.is_begun else "waiting for a worker of strategy_queue"
+        if _fail(deployment, f"{TIMEOUT}: {what} for more than {minutes:g} minutes"):
+            yield deployment.pk
 
 
 def _fail(deployment: Deployment, reason: str) -> bool:
@@ -35,14 +44,25 @@ def _fail(deployment: Deployment, reason: str) -> bool:
     return ended
 
 
-def _end_orphans() -> list[str]:
+def _end_orphans() -> Iterable[str]:
     """Their worker died too often, or somebody cancelled the task: nothing will bring them on."""
     ended = Task.objects.filter(~Q(status=Task.Status.PROCESSING))
     orphans = [*Deployment.objects.filter(status__in=_WORKING, task_id__in=ended.values("pk"))]
     tasks = Task.objects.in_bulk(orphan.task_id for orphan in orphans)
-    return [orphan.pk for orphan in orphans if _fail(orphan, _why(tasks[orphan.task_id]))]
+    for orphan in orphans:
+        if _fail(orphan, _why(tasks[orphan.task_id])):
+            yield orphan.pk
 
 
 def _why(task: Task) -> str:
     error = task.error or {}
     return f"its task is {task.status}" + (f": {error['detail']}" if error.get("detail") else "")
+
+
+def _end_closed() -> Iterable[str]:
+    """Also of those that wait for somebody: nothing can be active on a closed portfolio."""
+    for deployment in Deployment.objects.filter(status__in=IN_PIPELINE, portfolio__closed_at__isnull=False):
+        reason = f"{deployment.portfolio_id} was closed"
+        if end_deployment(deployment.pk, Status.FAILED, reason, among=IN_PIPELINE):
+            stop_task(deployment)
+            yield deployment.pk

@@ -143,6 +143,8 @@ LIVE_MAX_DRAWDOWN = env.float("NAUTILUS_LIVE_MAX_DRAWDOWN", 0.25, validate=valid
 LIVE_MAX_FAILURES = env.int("NAUTILUS_LIVE_MAX_FAILURES", 3, validate=validate.Range(min=1, max=100))
 STRATEGY_MAX_GROSS = env.float("NAUTILUS_STRATEGY_MAX_GROSS", 2.0, validate=validate.Range(min=0.01, max=100))
 DEPLOYMENT_STUCK_MINUTES = env.int("NAUTILUS_DEPLOYMENT_STUCK_MINUTES", 30, validate=validate.Range(min=1, max=10_080))
+# How old the check against the limits may be when somebody approves a deployment to live.
+APPROVAL_HOURS = env.int("NAUTILUS_APPROVAL_HOURS", 24, validate=validate.Range(min=1, max=720))
 STRATEGY_RUN_INTERVAL_SECONDS = env.int("NAUTILUS_STRATEGY_RUN_INTERVAL_SECONDS", 30, validate=validate.Range(1, 3600))
 # A dotted path to the class of the broker that `live` deployments trade with; empty: they are refused.
 LIVE_BROKER = env.str("NAUTILUS_LIVE_BROKER", "")
@@ -339,6 +341,8 @@ SPECTACULAR_SETTINGS = {
         "AlertChannelKindEnum": "apps.risk.models.AlertChannel.Kind",
         "AlertDeliveryStatusEnum": "apps.risk.models.AlertDelivery.Status",
         "DeploymentStatusEnum": "apps.strategies.models.Deployment.Status",
+        "DeploymentStepNameEnum": "apps.strategies.representation.STEP_NAMES",
+        "DeploymentStepStatusEnum": "apps.strategies.models.DeploymentStep.Status",
         "MergeRequestStatusEnum": "apps.strategies.models.MergeRequest.Status",
     },
 }

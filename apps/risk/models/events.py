@@ -32,6 +32,7 @@ class RiskEvent(models.Model):
         MONITORING_STALLED = "monitoring_stalled"
         MONITORING_RESUMED = "monitoring_resumed"
         TRADING_STATE = "trading_state", "trading state changed"
+        STRATEGY_ROLLED_BACK = "strategy_rolled_back", "strategy rolled back"
         TEST = "test", "test message"
 
     portfolio = models.ForeignKey(Portfolio, null=True, on_delete=models.PROTECT, related_name="risk_events")

@@ -23,6 +23,7 @@ from apps.strategies.admin.operating import (
     OperatingAdmin,
     ReasonForm,
     Written,
+    is_page,
     link,
     tinted,
     without_content,
@@ -32,6 +33,7 @@ from apps.strategies.admin.timeline import timeline
 from apps.strategies.deployments import approve_deployment
 from apps.strategies.models import IN_PIPELINE, Deployment, DeploymentOrder, DeploymentRun
 from apps.strategies.rollback import roll_back_deployment
+from apps.strategies.serializers.deployments import LONGEST_MINUTES
 from apps.strategies.stuck import clear_stuck_deployments
 from nautilus.api.access import ADMIN, has_role, sees_every_portfolio
 
@@ -72,7 +74,7 @@ class ClearForm(ReasonForm):
     older_than_minutes = forms.IntegerField(
         required=False,
         min_value=1,
-        max_value=10_080,
+        max_value=LONGEST_MINUTES,
         widget=UnfoldAdminIntegerFieldWidget(),
         help_text="Empty: as the platform does it by itself.",
     )
@@ -169,8 +171,8 @@ class DeploymentAdmin(OperatingAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Deployment]:
         people = ("created_by", "approved_by", "ended_by")
-        deployments = super().get_queryset(request).select_related("version", *people)
-        return without_content(deployments, "version").prefetch_related("steps")
+        deployments = without_content(super().get_queryset(request).select_related("version", *people), "version")
+        return deployments.prefetch_related("steps") if is_page(request) else deployments.defer("symbols")
 
     def get_list_display(self, request: HttpRequest) -> Any:
         return _for_user(request, super().get_list_display(request))

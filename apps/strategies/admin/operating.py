@@ -79,6 +79,11 @@ class ReasonForm(BaseDialogForm):
     )
 
 
+def is_page(request: HttpRequest) -> bool:
+    """One row's, and not a list's: there is what is too long for a list."""
+    return request.resolver_match is not None and "object_id" in request.resolver_match.kwargs
+
+
 def tinted(text: str, tone: str) -> SafeString:
     """In a colour of strategies/admin.css: beside another row a status has no label."""
     return format_html('<span class="strategies-{}">{}</span>', tone, text)

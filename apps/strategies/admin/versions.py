@@ -15,7 +15,14 @@ from unfold.widgets import UnfoldAdminSelectWidget
 
 from apps.strategies.access import get_strategy, visible_deployments
 from apps.strategies.admin.comparison import as_json, compare
-from apps.strategies.admin.operating import STATUS_COLOURS, OperatingAdmin, short_hash, version_link, without_content
+from apps.strategies.admin.operating import (
+    STATUS_COLOURS,
+    OperatingAdmin,
+    is_page,
+    short_hash,
+    version_link,
+    without_content,
+)
 from apps.strategies.errors import VersionNotFoundError
 from apps.strategies.models import Deployment, Strategy, StrategyVersion
 from apps.strategies.versions import get_version
@@ -62,7 +69,7 @@ class StrategyVersionAdmin(OperatingAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[StrategyVersion]:
         versions = super().get_queryset(request).select_related("parent", "merged_from", "created_by")
         versions = without_content(versions, "parent", "merged_from")
-        return versions if _is_page(request) else without_content(versions)
+        return versions if is_page(request) else without_content(versions)
 
     def change_view(self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None) -> Any:
         version = self.get_object(request, object_id)
@@ -116,11 +123,6 @@ class StrategyVersionAdmin(OperatingAdmin):
         context = {**self.admin_site.each_context(request), **_compared(request, strategy, left, right)}
         request.current_app = self.admin_site.name  # unfold's header asks for it
         return TemplateResponse(request, "admin/strategies/compare.html", context)
-
-
-def _is_page(request: HttpRequest) -> bool:
-    """One version's, and not a list's."""
-    return request.resolver_match is not None and "object_id" in request.resolver_match.kwargs
 
 
 def _beside(request: HttpRequest, version: StrategyVersion) -> dict[str, Any]:

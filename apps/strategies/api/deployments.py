@@ -9,16 +9,23 @@ from rest_framework.mixins import ListModelMixin
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from apps.portfolios.access import get_visible_portfolio, visible_portfolios
+from apps.portfolios.access import visible_portfolios
+from apps.portfolios.errors import PortfolioClosedError
 from apps.strategies.access import (
     check_may_approve,
-    check_may_deploy,
     get_deployment_to_roll_back,
+    get_portfolio_to_deploy_to,
     get_visible_deployment,
 )
 from apps.strategies.api.queries import orders_as_shown
 from apps.strategies.api.roles import StrategistOrOperator
 from apps.strategies.deployments import approve_deployment, submit_deployment
+from apps.strategies.errors import (
+    DeploymentStateError,
+    DeploymentUnderWayError,
+    NoBrokerError,
+    OwnDeploymentError,
+)
 from apps.strategies.models import Deployment, DeploymentOrder, DeploymentRun
 from apps.strategies.representation import (
     DeploymentListSerializer,
@@ -38,6 +45,7 @@ from apps.strategies.serializers.deployments import (
     RolledBackSerializer,
 )
 from apps.strategies.serializers.fields import NothingSerializer
+from apps.strategies.serializers.refusals import refused_with
 from apps.strategies.stuck import clear_stuck_deployments
 from apps.tasks.api import accepted
 from nautilus.api.access import Operator, RiskManager, Strategist, Viewer
@@ -94,16 +102,25 @@ class RunFilter(filters.FilterSet):
         fields = ["status", "start", "end"]
 
 
-class RunsView(ListModelMixin, ApiView):
+class OfDeploymentView(ListModelMixin, ApiView):
+    """A list of what belongs to one deployment."""
+
     roles = {"GET": Viewer}
+
+    @property
+    def deployment(self) -> Deployment:
+        """Raises DeploymentNotFoundError."""
+        return get_visible_deployment(self.request.user, self.kwargs["deployment_id"])
+
+
+class RunsView(OfDeploymentView):
     serializer_class = DeploymentRunSerializer
     filterset_class = RunFilter
     ordering_fields = ["day"]
     queryset = DeploymentRun.objects.none()
 
     def get_queryset(self) -> QuerySet[DeploymentRun]:
-        deployment = get_visible_deployment(self.request.user, self.kwargs["deployment_id"])
-        return DeploymentRun.objects.filter(deployment=deployment)
+        return DeploymentRun.objects.filter(deployment=self.deployment)
 
     def get(self, request: Request, deployment_id: str) -> Response:
         """The days on which the strategy was asked, newest first: what it answered, or how it failed."""
@@ -119,15 +136,14 @@ class OrderFilter(filters.FilterSet):
         fields = ["status", "symbol", "day"]
 
 
-class OrdersView(ListModelMixin, ApiView):
-    roles = {"GET": Viewer}
+class OrdersView(OfDeploymentView):
     serializer_class = DeploymentOrderSerializer
     filterset_class = OrderFilter
     ordering_fields = ["id", "created_at", "ended_at"]
     queryset = DeploymentOrder.objects.none()
 
     def get_queryset(self) -> QuerySet[DeploymentOrder]:
-        return orders_as_shown(get_visible_deployment(self.request.user, self.kwargs["deployment_id"]).pk)
+        return orders_as_shown(self.deployment.pk)
 
     def get(self, request: Request, deployment_id: str) -> Response:
         """What a deployment wanted to trade, newest first, and what became of it."""
@@ -138,7 +154,12 @@ class DeployView(ApiView):
     roles = {"POST": Strategist}
     serializer_class = DeploySerializer
 
-    @extend_schema(responses={202: DeployedSerializer})
+    @extend_schema(
+        responses={
+            202: DeployedSerializer,
+            409: refused_with(DeploymentUnderWayError, NoBrokerError, PortfolioClosedError),
+        }
+    )
     def post(self, request: Request) -> Response:
         """Bring a version to a portfolio: it is validated, backtested and held against the limits first.
 
@@ -146,8 +167,7 @@ class DeployView(ApiView):
         """
         asked = self.validated(request)
         portfolio_id = asked.pop("portfolio_id")
-        check_may_deploy(request.user, portfolio_id, asked["environment"])
-        portfolio = get_visible_portfolio(request.user, portfolio_id)
+        portfolio = get_portfolio_to_deploy_to(request.user, portfolio_id, asked["environment"])
         deployment, task = submit_deployment(portfolio=portfolio, user=request.user, **asked)
         return accepted(task, deployment_id=deployment.pk)
 
@@ -156,7 +176,12 @@ class ApproveView(ApiView):
     roles = {"POST": RiskManager}
     serializer_class = NothingSerializer
 
-    @extend_schema(responses=DeploymentSerializer)
+    @extend_schema(
+        responses={
+            200: DeploymentSerializer,
+            409: refused_with(OwnDeploymentError, DeploymentStateError, NoBrokerError, PortfolioClosedError),
+        }
+    )
     def post(self, request: Request, deployment_id: str) -> Response:
         """Approve what somebody else wants to run live."""
         self.validated(request)
@@ -169,7 +194,9 @@ class RollBackView(ApiView):
     roles = {"POST": StrategistOrOperator}
     serializer_class = RollBackSerializer
 
-    @extend_schema(responses={202: RolledBackSerializer})
+    @extend_schema(
+        responses={202: RolledBackSerializer, 409: refused_with(DeploymentStateError, DeploymentUnderWayError)}
+    )
     def post(self, request: Request) -> Response:
         """Go back to the version before, or to any. `force` skips the backtest: operators roll back so what others
         deployed, strategists what is theirs either way.

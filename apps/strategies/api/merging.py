@@ -10,15 +10,15 @@ from apps.strategies.access import get_strategy
 from apps.strategies.api.conflicts import conflict_told
 from apps.strategies.api.queries import get_merge_request, merge_requests_as_shown
 from apps.strategies.api.versions import version_made
-from apps.strategies.errors import HeadMovedError
+from apps.strategies.errors import HeadMovedError, NoMergeRequestError, SeveralMergeRequestsError
 from apps.strategies.merge_requests import resolve_version_conflict
 from apps.strategies.models import MergeRequest
 from apps.strategies.serializers.merging import (
     MergeRequestListSerializer,
     MergeRequestSerializer,
     ResolveConflictSerializer,
-    VersionConflictSerializer,
 )
+from apps.strategies.serializers.refusals import refused_with
 from apps.strategies.serializers.versions import StrategyVersionSerializer
 from nautilus.api.access import Strategist, Viewer
 from nautilus.api.pages import refuse_unknown_parameters
@@ -56,7 +56,12 @@ class ResolveView(ApiView):
     roles = {"POST": Strategist}
     serializer_class = ResolveConflictSerializer
 
-    @extend_schema(responses={201: StrategyVersionSerializer, 409: VersionConflictSerializer})
+    @extend_schema(
+        responses={
+            201: StrategyVersionSerializer,
+            409: refused_with(HeadMovedError, NoMergeRequestError, SeveralMergeRequestsError),
+        }
+    )
     def post(self, request: Request, strategy_id: str) -> Response:
         """End a merge request: its answer is the version that holds now."""
         try:

@@ -10,7 +10,9 @@ from rest_framework.response import Response
 
 from apps.strategies.access import get_strategy
 from apps.strategies.api.queries import strategies_as_shown
+from apps.strategies.errors import StrategyExistsError
 from apps.strategies.models import Strategy
+from apps.strategies.serializers.refusals import refused_with
 from apps.strategies.serializers.versions import CreateStrategySerializer, StrategySerializer
 from apps.strategies.strategies import create_strategy
 from nautilus.api.access import Strategist, Viewer
@@ -42,7 +44,9 @@ class StrategiesView(ListModelMixin, ApiView):
         """Every strategy: its head, how many versions it has, how many merges wait for a decision."""
         return self.list(request)
 
-    @extend_schema(request=CreateStrategySerializer, responses={201: StrategySerializer})
+    @extend_schema(
+        request=CreateStrategySerializer, responses={201: StrategySerializer, 409: refused_with(StrategyExistsError)}
+    )
     def post(self, request: Request) -> Response:
         """Begin a strategy; its first version is posted next."""
         serializer = CreateStrategySerializer(data=request.data)

@@ -14,10 +14,10 @@ from apps.strategies.api.conflicts import conflict_kept
 from apps.strategies.api.queries import versions_as_shown
 from apps.strategies.api.roles import StrategistOrOperator
 from apps.strategies.diffs import diff_versions
-from apps.strategies.errors import MergeConflictError
+from apps.strategies.errors import MergeConflictError, ParentNeededError
 from apps.strategies.models import StrategyVersion
 from apps.strategies.serializers.fields import NothingSerializer
-from apps.strategies.serializers.merging import VersionConflictSerializer
+from apps.strategies.serializers.refusals import VersionConflictSerializer, refused_with
 from apps.strategies.serializers.versions import (
     PostVersionSerializer,
     RebuiltHistorySerializer,
@@ -68,7 +68,11 @@ class VersionsView(ListModelMixin, ApiView):
         return self.list(request)
 
     @extend_schema(
-        request=PostVersionSerializer, responses={201: StrategyVersionSerializer, 409: VersionConflictSerializer}
+        request=PostVersionSerializer,
+        responses={
+            201: StrategyVersionSerializer,
+            409: refused_with(MergeConflictError, ParentNeededError, shape=VersionConflictSerializer),
+        },
     )
     def post(self, request: Request, strategy_id: str) -> Response:
         """Post a version. On a parent that is no longer the head it is merged, or kept with a merge request (409).

@@ -5,7 +5,7 @@ from django.utils import timezone
 
 from apps.strategies.models import Deployment, DeploymentStep
 from apps.strategies.pipeline.progress import hold_in_pipeline
-from apps.strategies.states import move, tell, write
+from apps.strategies.states import move, tell, with_line, write
 
 Status = Deployment.Status
 Step = DeploymentStep.Status
@@ -19,7 +19,8 @@ def await_approval(deployment_id: str) -> bool:
     if step.status == Step.SUCCEEDED:
         return True
     if deployment.status != Status.AWAITING_APPROVAL:
-        move(deployment, Status.AWAITING_APPROVAL, reason="waits for somebody else to approve it")
-        write(step, status=Step.RUNNING, started_at=timezone.now(), attempts=step.attempts + 1)
+        move(deployment, Status.AWAITING_APPROVAL)
+        log = with_line(step.log, "waits for somebody else with the role 'risk_manager' or 'admin'")
+        write(step, status=Step.RUNNING, started_at=timezone.now(), attempts=step.attempts + 1, log=log)
         tell(deployment, "deployment.awaiting_approval")
     return False

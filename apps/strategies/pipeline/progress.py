@@ -1,7 +1,7 @@
 """What the pipeline writes: each change holds the deployment's row and sees that it has not been ended.
 
-A step that is begun gets a new number of attempts. Who finishes it must have that number: a worker that was frozen, and
-wakes up when another does the step again, writes nothing.
+A step is begun by whoever has the task, and gets a new number of attempts. Who finishes it must have that number: a
+worker that was frozen, and wakes up when another does the step again, writes nothing.
 """
 
 from collections.abc import Callable
@@ -14,6 +14,9 @@ from django.utils import timezone
 from apps.strategies.errors import DeploymentEndedError
 from apps.strategies.models import IN_PIPELINE, Deployment, DeploymentStep
 from apps.strategies.states import end_deployment, hold_deployment, move, tell, with_line, write
+from apps.tasks.errors import JobStoppedError
+from apps.tasks.execution import Job
+from apps.tasks.models import Task
 from nautilus.api.errors import DomainError
 
 Status = Deployment.Status
@@ -72,9 +75,14 @@ def hold_in_pipeline(deployment_id: str) -> Deployment:
 
 
 @transaction.atomic
-def begin(deployment_id: str, name: str) -> Attempt | None:
-    """A new try at a step; None for one that is done. A step that a dead worker had begun is begun again."""
+def begin(deployment_id: str, name: str, job: Job) -> Attempt | None:
+    """A new try at a step; None for one that is done. A step that a dead worker had begun is begun again.
+
+    Raises JobStoppedError for a job that has lost its task, DeploymentEndedError.
+    """
     deployment = hold_in_pipeline(deployment_id)
+    if not Task.objects.filter(pk=job.task.pk, status=Task.Status.PROCESSING, attempts=job.attempt).exists():
+        raise JobStoppedError
     step = deployment.steps.get(name=name)
     if step.status in (Step.SUCCEEDED, Step.SKIPPED):
         return None

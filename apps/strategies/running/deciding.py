@@ -1,38 +1,26 @@
 """One decision: the strategy's weights become orders."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
-from decimal import Decimal
 
-import numpy as np
 from django.utils import timezone
 
 from apps.portfolios.matrix import PriceMatrix
-from apps.portfolios.models import LARGEST
 from apps.risk.pretrade.orders import AskedTrade
-from apps.strategies.book import Book, read_book
-from apps.strategies.kernels.rebalancing import FloatArray, order_quantities
+from apps.strategies.asking import Strategies, refuse_gross
+from apps.strategies.book import read_book
 from apps.strategies.models import Deployment, DeploymentOrder, DeploymentRun
-from apps.strategies.running.asking import Strategies, refuse_gross
 from apps.strategies.running.canary import blended
 from apps.strategies.running.checking import refusals
 from apps.strategies.running.events import tell_orders, tell_run
 from apps.strategies.running.orders import cancel_open_orders, work_after_commit
 from apps.strategies.running.words import storable
-from apps.strategies.sandbox import Answer, BadWeightsError
+from apps.strategies.sandbox import Answer
+from apps.strategies.sizing import PlannedOrder, planned_orders, universe_of, valued_on
 from apps.strategies.states import write
 
 Status = DeploymentOrder.Status
-
-
-@dataclass(frozen=True, slots=True)
-class PlannedOrder:
-    """`quantity` in units, negative to sell; `close` is the one that it was sized by."""
-
-    symbol: str
-    quantity: Decimal
-    close: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,47 +46,14 @@ def make_plan(deployment: Deployment, strategies: Strategies, matrix: PriceMatri
     before = _ask_before(deployment, strategies, row) if share < 1 else Answer({}, "", 0.0)
     weights = blended(answer.weights, before.weights, share)
     refuse_gross(weights)
-    book = read_book(deployment.portfolio_id, _universe(deployment, weights), matrix, row)
-    orders = tuple(_sized(book, weights))
+    book = read_book(deployment.portfolio_id, universe_of(deployment, weights), matrix, row)
+    orders = tuple(planned_orders(book, weights))
     return Plan(book.day, matrix.version, weights, share, book.equity, orders, answer.printed + before.printed)
 
 
 def _ask_before(deployment: Deployment, strategies: Strategies, row: int) -> Answer:
     before = deployment.previous
     return Answer({}, "", 0.0) if before is None else strategies.ask(before, row)
-
-
-def _universe(deployment: Deployment, weights: Iterable[str]) -> list[str]:
-    """What it may hold, and what deployments before it on this portfolio have left: that is sold."""
-    filled = DeploymentOrder.objects.filter(
-        deployment__portfolio=deployment.portfolio_id,
-        deployment__environment=deployment.environment,
-        status=Status.FILLED,
-    )
-    left = filled.order_by().values_list("instrument_id", flat=True).distinct()
-    return sorted({*deployment.symbols, *weights, *left})
-
-
-def _sized(book: Book, weights: Mapping[str, float]) -> Iterator[PlannedOrder]:
-    """Sales first: they pay for the purchases. Raises BadWeightsError for what cannot be sized."""
-    quantities = _quantities(book, np.array([weights.get(symbol, 0.0) for symbol in book.symbols]))
-    for place in np.argsort(quantities > 0, kind="stable"):
-        if quantities[place]:
-            quantity = round(Decimal(repr(float(quantities[place]))), 8)
-            _refuse_too_large(book, book.symbols[place], quantity)
-            yield PlannedOrder(book.symbols[place], quantity, float(book.closes[place]))
-
-
-def _refuse_too_large(book: Book, symbol: str, quantity: Decimal) -> None:
-    if abs(quantity) > LARGEST:
-        raise BadWeightsError(f"On {book.day} an order of {quantity:.6g} {symbol} would be made; at most 1e15 is kept.")
-
-
-def _quantities(book: Book, weights: FloatArray) -> FloatArray:
-    try:
-        return order_quantities(weights, book.equity, book.closes, book.held, book.steps, symbols=book.symbols)
-    except ValueError as error:
-        raise BadWeightsError(f"On {book.day} no orders can be made of the weights: {error}.") from error
 
 
 def carry_out(deployment: Deployment, plan: Plan) -> DeploymentRun:
@@ -140,7 +95,7 @@ def keep_run(deployment: Deployment, day: date, **fields: object) -> DeploymentR
 
 def _keep_orders(deployment: Deployment, run: DeploymentRun, planned: Sequence[PlannedOrder]) -> None:
     asked = [AskedTrade(order.symbol, order.quantity) for order in planned]
-    refused = refusals(deployment.portfolio_id, asked, run.day)
+    refused = refusals(deployment.portfolio_id, asked, valued_on(deployment, run.day))
     orders = [_as_row(deployment, run, order, refused.get(place)) for place, order in enumerate(planned)]
     DeploymentOrder.objects.bulk_create(orders)
     tell_orders(orders)

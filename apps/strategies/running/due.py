@@ -20,8 +20,8 @@ from apps.tasks.submission import submit_task
 
 logger = logging.getLogger(__name__)
 
-# Until the next try after an error: what was wrong may be mended meanwhile, or new closes may come; those are not waited
-# for. A missing close of a symbol is a failure that counts, and prices may come in several imports.
+# Until the next try after an error, unless new closes come: what was wrong may be mended meanwhile. A symbol's missing
+# close is a failure that counts, and prices may come in several imports.
 RETRY_SECONDS = 300
 
 

@@ -23,7 +23,7 @@ def watch_deployments() -> list[str]:
 
     One that cannot be looked at is logged and does not stop the others.
     """
-    active = Deployment.objects.filter(status=Deployment.Status.ACTIVE).order_by("pk")
+    active = Deployment.objects.filter(status=Deployment.Status.ACTIVE).select_related("portfolio").order_by("pk")
     return [deployment.pk for deployment in active if _is_rolled_back(deployment)]
 
 
@@ -45,7 +45,12 @@ def broken_gate(deployment: Deployment, day: date | None = None) -> str | None:
     dealt with yet says nothing.
     """
     until = day or deployment.last_day
-    return too_many_failures(deployment) or _too_deep(deployment, until) or _breach(deployment)
+    return _closed(deployment) or too_many_failures(deployment) or _too_deep(deployment, until) or _breach(deployment)
+
+
+def _closed(deployment: Deployment) -> str | None:
+    closed_at = deployment.portfolio.closed_at
+    return None if closed_at is None else f"{deployment.portfolio_id} was closed at {closed_at:%Y-%m-%dT%H:%M:%SZ}"
 
 
 def _too_deep(deployment: Deployment, until: date | None) -> str | None:

@@ -8,11 +8,11 @@ from django.db.models import Count, Q
 from django.utils import timezone
 
 from apps.portfolios.matrix import load_current_matrix
+from apps.strategies.asking import Strategies
 from apps.strategies.brokers import broker_for
 from apps.strategies.errors import DeploymentEndedError
 from apps.strategies.kinds import RUN
 from apps.strategies.models import Deployment, DeploymentOrder
-from apps.strategies.running.asking import Strategies
 from apps.strategies.running.failures import is_counted, note_error
 from apps.strategies.running.runner import Runner
 from apps.strategies.running.stages import MovedOnError

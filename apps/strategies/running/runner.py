@@ -11,12 +11,12 @@ from django.conf import settings
 
 from apps.portfolios.histories import refresh_history
 from apps.portfolios.matrix import PriceMatrix
+from apps.strategies.asking import Strategies
 from apps.strategies.brokers import Broker
 from apps.strategies.errors import DeploymentEndedError
 from apps.strategies.kernels.schedule import is_due
 from apps.strategies.models import Deployment, DeploymentRun
 from apps.strategies.rollback import roll_back_by_itself
-from apps.strategies.running.asking import Strategies
 from apps.strategies.running.calendar import rows_between, unseen_rows
 from apps.strategies.running.canary import is_released, share_on
 from apps.strategies.running.deciding import Plan, carry_out, make_plan

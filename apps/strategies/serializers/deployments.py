@@ -67,7 +67,8 @@ class RollBackSerializer(StrictSerializer):
 
 class RolledBackSerializer(AcceptedSerializer):
     deployment_id = serializers.CharField(
-        help_text="The new deployment, of the version before; the old one where there is nothing before it"
+        help_text="The new deployment, which brings the other version back; the one that was named where it ends and"
+        " none follows: it was on its way, or nothing ran before it"
     )
 
 
@@ -112,6 +113,7 @@ class DeploymentRunSerializer(serializers.ModelSerializer):
             "log",
             "created_at",
         ]
+        read_only_fields = fields  # always there: the schema says so
 
 
 class DeploymentOrderSerializer(serializers.ModelSerializer):
@@ -121,10 +123,8 @@ class DeploymentOrderSerializer(serializers.ModelSerializer):
     quantity = serializers.FloatField(help_text="Negative sells")
     reasons = serializers.ListField(child=serializers.CharField(), help_text="Of a refusal or a cancellation")
     trade_id = serializers.IntegerField(allow_null=True)
-    filled_price = serializers.FloatField(
-        source="trade.price", default=None, allow_null=True, help_text="With the costs in it"
-    )
-    filled_at = serializers.DateTimeField(source="trade.traded_at", default=None, allow_null=True)
+    filled_price = serializers.FloatField(source="trade.price", allow_null=True, help_text="With the costs in it")
+    filled_at = serializers.DateTimeField(source="trade.traded_at", allow_null=True)
 
     class Meta:
         model = DeploymentOrder
@@ -143,3 +143,4 @@ class DeploymentOrderSerializer(serializers.ModelSerializer):
             "created_at",
             "ended_at",
         ]
+        read_only_fields = fields

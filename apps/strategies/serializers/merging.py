@@ -20,8 +20,8 @@ class MergeRequestListSerializer(serializers.ModelSerializer):
     collisions = serializers.IntegerField(help_text="How many hunks there are")
     resolution = serializers.CharField(allow_null=True, help_text="latest or manual; null while it is open")
     result_version = serializers.IntegerField(source="result_number", allow_null=True)
-    created_by = serializers.CharField(source="created_by.username", default=None, allow_null=True)
-    resolved_by = serializers.CharField(source="resolved_by.username", default=None, allow_null=True)
+    created_by = serializers.CharField(source="created_by.username", allow_null=True)
+    resolved_by = serializers.CharField(source="resolved_by.username", allow_null=True)
 
     class Meta:
         model = MergeRequest
@@ -40,6 +40,7 @@ class MergeRequestListSerializer(serializers.ModelSerializer):
             "resolved_at",
             "resolved_by",
         ]
+        read_only_fields = fields  # always there: the schema says so
 
     def to_representation(self, instance: MergeRequest) -> dict[str, Any]:
         return {**super().to_representation(instance), "resolution": instance.resolution or None}
@@ -54,6 +55,7 @@ class MergeRequestSerializer(MergeRequestListSerializer):
 
     class Meta(MergeRequestListSerializer.Meta):
         fields = [*MergeRequestListSerializer.Meta.fields, "hunks"]
+        read_only_fields = fields
 
 
 class ResolveConflictSerializer(StrictSerializer):
@@ -69,17 +71,3 @@ class ResolveConflictSerializer(StrictSerializer):
         default=None, allow_null=True, help_text="Left out: the merged parameters, where they merged cleanly"
     )
     message = serializers.CharField(max_length=1_000, default="", allow_blank=True)
-
-
-class ConflictErrorSerializer(serializers.Serializer):
-    code = serializers.CharField()
-    detail = serializers.CharField()
-    attr = serializers.CharField(allow_null=True)
-
-
-class VersionConflictSerializer(serializers.Serializer):
-    """An error as any other, and where to end the conflict: `merge_request_id` is there with `merge_conflict`."""
-
-    type = serializers.CharField()
-    errors = ConflictErrorSerializer(many=True)  # type: ignore[assignment]  # a field, not Serializer.errors
-    merge_request_id = serializers.IntegerField(required=False)

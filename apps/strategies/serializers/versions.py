@@ -26,7 +26,7 @@ class StrategySerializer(serializers.ModelSerializer):
     )
     versions = serializers.IntegerField(source="version_count")
     open_merge_requests = serializers.IntegerField(source="open_merge_request_count")
-    created_by = serializers.CharField(source="created_by.username", default=None, allow_null=True)
+    created_by = serializers.CharField(source="created_by.username", allow_null=True)
 
     class Meta:
         model = Strategy
@@ -40,6 +40,7 @@ class StrategySerializer(serializers.ModelSerializer):
             "created_at",
             "created_by",
         ]
+        read_only_fields = fields  # always there: the schema says so
 
 
 class PostVersionSerializer(StrictSerializer):
@@ -78,6 +79,7 @@ class StrategyVersionListSerializer(serializers.ModelSerializer):
             "author",
             "created_at",
         ]
+        read_only_fields = fields
 
 
 class StrategyVersionSerializer(StrategyVersionListSerializer):
@@ -85,6 +87,7 @@ class StrategyVersionSerializer(StrategyVersionListSerializer):
 
     class Meta(StrategyVersionListSerializer.Meta):
         fields = [*StrategyVersionListSerializer.Meta.fields, "code", "parameters"]
+        read_only_fields = fields
 
 
 class ParametersDiffSerializer(serializers.Serializer):

@@ -1,6 +1,7 @@
 """Deployments for tests: strategies of a few lines, prices that wander, and the pipeline as a worker runs it."""
 
 from contextlib import nullcontext
+from datetime import timedelta
 from typing import Any
 from unittest.mock import patch
 
@@ -17,7 +18,7 @@ from apps.strategies.pipeline.job import run_deploy
 from apps.strategies.states import hold_deployment
 from apps.strategies.strategies import create_strategy
 from apps.strategies.versions import post_version
-from apps.tasks.execution import execute, take
+from apps.tasks.execution import Job, execute, take
 from apps.tasks.models import Task
 from apps.tasks.submission import cancel_task
 
@@ -94,6 +95,14 @@ def work(task: Task, worker: str = "w1") -> Task:
             execute(job, run_deploy)
     task.refresh_from_db()
     return task
+
+
+def taken_over(task: Task, worker: str = "w2") -> Job:
+    """By another worker, as after the first one's lease has run out."""
+    Task.objects.filter(pk=task.pk).update(lease_expires_at=timezone.now() - timedelta(seconds=1))
+    job = take(str(task.pk), worker)
+    assert job is not None
+    return job
 
 
 def deploy(version: StrategyVersion, portfolio: Portfolio, **fields: Any) -> Deployment:

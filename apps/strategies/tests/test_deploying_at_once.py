@@ -4,18 +4,12 @@ A lost race is made, not hoped for: `queued` holds the rows that all of them nee
 PostgreSQL that each waits, and lets go. Whoever stands first goes first, so each pair is tried in both orders.
 """
 
-import time
-from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Sequence
 from datetime import timedelta
 from functools import partial
-from threading import Barrier
 from typing import Any
 
-import psycopg
 import pytest
-from django.conf import settings as django_settings
-from django.db import connection
 from django.utils import timezone
 from rest_framework.test import APIClient
 
@@ -28,12 +22,12 @@ from apps.strategies.models import IN_PIPELINE, Deployment, StrategyVersion
 from apps.strategies.pipeline.progress import Attempt, begin
 from apps.strategies.rollback import roll_back_by_itself
 from apps.strategies.tests.api_factories import URL, detail_of, errors_of, make_deployment, make_versions
+from apps.strategies.tests.racing import Call, at_once, queued
 from apps.tasks.models import Task
 
 pytestmark = [pytest.mark.slow, pytest.mark.django_db(transaction=True)]
 
 Status = Deployment.Status
-Call = Callable[[], Any]
 
 DEPLOY = f"{URL}/deploy"
 ROLL_BACK = f"{URL}/rollback"
@@ -42,7 +36,6 @@ ASKED = {"strategy_id": "STRATEGY_001", "version": 1, "portfolio_id": "BOOK", "e
 A_BROKER = "apps.strategies.brokers.paper.PaperBroker"
 CALLERS = 20
 IN_LINE = 8
-WAIT_SECONDS = 9.0  # less than a lock is waited for
 
 both_orders = pytest.mark.parametrize("backwards", [False, True], ids=["first", "last"])
 
@@ -69,64 +62,6 @@ def speaking_client(role: str) -> APIClient:
     client = make_client(make_user(role))
     client.raise_request_exception = False
     return client
-
-
-# --- Many at the same moment --------------------------------------------------------------------------------------
-
-
-def at_once(calls: Sequence[Call]) -> list[Any]:
-    """The answers, in the order of the calls; all of them begin together."""
-    together = Barrier(len(calls))
-
-    def begin_together(call: Call) -> Any:
-        together.wait()
-        return closing(call)
-
-    with ThreadPoolExecutor(len(calls)) as pool:
-        return list(pool.map(begin_together, calls))
-
-
-def closing(call: Call) -> Any:
-    try:
-        return call()
-    finally:
-        connection.close()
-
-
-def queued(calls: Sequence[Call], hold: str, *values: Any, backwards: bool = False) -> list[Any]:
-    """The answers, in the order of the calls, which stand in line behind a transaction that `hold` keeps what it locks.
-
-    With `backwards` the last call stands in front.
-    """
-    places = range(len(calls) - 1, -1, -1) if backwards else range(len(calls))
-    with ThreadPoolExecutor(len(calls)) as pool:
-        with psycopg.connect(address_of_the_tests()) as holder:
-            holder.execute(hold, values)
-            asked = {place: started(pool, calls[place], number + 1) for number, place in enumerate(places)}
-        return [asked[place].result() for place in range(len(calls))]
-
-
-def started(pool: ThreadPoolExecutor, call: Call, waiting: int) -> "Future[Any]":
-    """The call on its way, seen to wait in line as the `waiting`th."""
-    future = pool.submit(closing, call)
-    deadline = time.monotonic() + WAIT_SECONDS
-    while waiters() < waiting:
-        assert time.monotonic() < deadline, f"{waiters()} of {waiting} callers wait for a lock"
-        time.sleep(0.01)
-    return future
-
-
-def waiters() -> int:
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
-        )
-        return int(cursor.fetchone()[0])
-
-
-def address_of_the_tests() -> str:
-    """The tests' own database on the server of DATABASE_URL."""
-    return f"{django_settings.DATABASE_URL.rpartition('/')[0]}/{connection.settings_dict['NAME']}"
 
 
 HOLD_DEPLOYMENTS = "SELECT 1 FROM deployments WHERE id = ANY(%s) FOR NO KEY UPDATE"

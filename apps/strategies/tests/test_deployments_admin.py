@@ -98,7 +98,9 @@ def test_lists_of_deployments_and_orders_take_no_query_a_row(deployment, django_
 def test_page_shows_the_steps_with_times_attempts_gates_and_the_curve(deployment):
     began = timezone.now() - timedelta(minutes=5)
     times = {"started_at": began, "finished_at": began + timedelta(seconds=125), "attempts": 2}
-    deployment.steps.filter(name="backtest").update(result={"figures": FIGURES, "gates": GATES, "curve": CURVE}, **times)
+    deployment.steps.filter(name="backtest").update(
+        result={"figures": FIGURES, "gates": GATES, "curve": CURVE}, **times
+    )
     text = page(staff("risk_manager"), f"{DEPLOYMENT}/change/")
     assert "2 min 5 s" in text
     assert "2 attempts" in text

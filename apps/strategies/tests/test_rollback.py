@@ -1,12 +1,17 @@
 """Going back, in every state that a deployment can be in."""
 
 import pytest
+from rest_framework.exceptions import PermissionDenied
 
+from apps.portfolios.ledger import close_portfolio
 from apps.portfolios.tests.factories import make_user
+from apps.risk.models import RiskEvent
 from apps.risk.tests.desks import make_limit
+from apps.strategies.deployments import approve_deployment
 from apps.strategies.errors import DeploymentStateError, VersionNotFoundError
 from apps.strategies.models import Deployment
 from apps.strategies.rollback import roll_back_by_itself, roll_back_deployment
+from apps.strategies.running.gates import watch_deployments
 from apps.strategies.tests.deploy_factories import (
     HALVES,
     LIVE,
@@ -19,6 +24,7 @@ from apps.strategies.tests.deploy_factories import (
     steps_of,
     work,
 )
+from apps.tasks.models import Task
 
 pytestmark = pytest.mark.django_db
 
@@ -101,6 +107,81 @@ def test_live_rollback_needs_an_approval_only_for_a_version_that_never_ran_there
     assert steps_of(back)["approval"] == "skipped"
 
 
+def test_forced_rollback_to_a_version_that_never_ran_there_goes_through_its_backtest(second, settings):
+    settings.GATE_MIN_SHARPE = 100.0
+    strategist, operator = make_user("strategist"), make_user("operator")
+    never_run = make_version(HALVES, {"share": 0.1}, second.strategy)
+    with pytest.raises(PermissionDenied, match="never ran"):
+        roll_back_deployment(second, user=operator, force=True, to_version=never_run.version)
+    assert status_of(second) == Status.ACTIVE
+    back, task = roll_back_deployment(second, user=strategist, force=True, to_version=never_run.version)
+    work(task)
+    assert (status_of(back), steps_of(back)["backtest"]) == (Status.FAILED, "failed")
+
+
+def test_what_comes_back_has_the_terms_that_it_ran_with(portfolio, user):
+    first = make_active(make_version(), portfolio, symbols=["AAA", "BBB"], schedule="monthly", cost_bps=3)
+    strategy = first.strategy
+    make_active(make_version(TREND, strategy=strategy), portfolio, symbols=["BBB"], schedule="daily", cost_bps=9)
+    third = make_active(make_version(HALVES, {"share": 0.3}, strategy), portfolio, symbols=["BBB"], cost_bps=9)
+    back, _ = roll_back_deployment(third, user=user, to_version=1)
+    assert (back.symbols, back.schedule, back.cost_bps) == (["AAA", "BBB"], "monthly", 3)
+
+
+def test_rollback_whose_return_failed_can_be_asked_for_again(second, portfolio, user):
+    limit = make_limit(portfolio, kind="gross_exposure", threshold=1_000)
+    back, task = roll_back_deployment(second, user=user, force=True)
+    work(task)
+    assert status_of(back) == Status.FAILED
+    limit.delete()
+    second.refresh_from_db()
+    again, task = roll_back_deployment(second, user=user, force=True)
+    work(task)
+    assert status_of(again) == Status.ACTIVE
+
+
+def test_rollback_is_an_alert_until_something_runs_again(second, portfolio):
+    roll_back_by_itself(second.pk, "drawdown of 30.00%")
+    event = RiskEvent.objects.get(event_type="strategy_rolled_back")
+    assert (event.severity, event.closed_at) == ("critical", None)
+    assert "drawdown of 30.00%" in event.message
+    work(Task.objects.get(pk=Deployment.objects.get(rolls_back=second).task_id))
+    event.refresh_from_db()
+    assert event.closed_at is not None
+
+
+def test_deployment_on_a_closed_portfolio_ends_and_nothing_comes_back(second, portfolio):
+    close_portfolio(portfolio.pk)
+    assert watch_deployments() == [second.pk]
+    assert status_of(second) == Status.ROLLED_BACK
+    assert not Deployment.objects.filter(rolls_back=second).exists()
+
+
+def test_live_rollback_without_a_broker_fails_at_its_activation(settings, portfolio):
+    settings.LIVE_BROKER, settings.MAX_PRICE_AGE_SECONDS = LIVE, 0
+    admin = make_user("admin")
+    first = make_active(make_version(), portfolio, environment="live", user=admin)
+    second = make_active(make_version(TREND, strategy=first.strategy), portfolio, environment="live", user=admin)
+    settings.LIVE_BROKER = ""
+    back, task = roll_back_deployment(second, user=admin)
+    assert work(task).error["code"] == "no_broker"
+    assert (status_of(back), status_of(second)) == (Status.FAILED, Status.ACTIVE)
+
+
+def test_rollback_that_is_approved_keeps_its_reason(settings, portfolio):
+    settings.LIVE_BROKER, settings.MAX_PRICE_AGE_SECONDS = LIVE, 0
+    admin = make_user("admin")
+    first = make_active(make_version(), portfolio, environment="live", user=admin)
+    never_run = make_version(HALVES, {"share": 0.1}, first.strategy)
+    second = make_active(make_version(TREND, strategy=first.strategy), portfolio, environment="live", user=admin)
+    back, task = roll_back_deployment(second, user=admin, to_version=never_run.version, reason="it loses money")
+    work(task)
+    approve_deployment(back.pk, make_user("risk_manager"))
+    second.refresh_from_db()
+    assert second.status == Status.ROLLED_BACK
+    assert "it loses money" in second.reason
+
+
 def test_rollback_to_its_own_version_or_to_none_that_exists_is_refused(second, user):
     with pytest.raises(DeploymentStateError, match="version 2 itself"):
         roll_back_deployment(second, user=user, to_version=2)
@@ -177,8 +258,6 @@ def test_platform_rolls_back_once_and_stops_even_where_the_version_before_may_no
     assert second.status == Status.ROLLED_BACK
     assert second.reason == "rolled back by itself: drawdown of 30.00%"
     back = Deployment.objects.get(rolls_back=second)
-    from apps.tasks.models import Task
-
     work(Task.objects.get(pk=back.task_id))
     assert status_of(back) == Status.FAILED
     assert not Deployment.objects.filter(status=Status.ACTIVE).exists()

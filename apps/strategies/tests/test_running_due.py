@@ -121,7 +121,7 @@ def test_error_that_is_not_counted_is_tried_again_after_a_while(monkeypatch):
     def unavailable(*_: object) -> None:
         raise SandboxUnavailableError("No seccomp here.", "Install libseccomp2.")
 
-    monkeypatch.setattr("apps.strategies.running.asking.Sandbox", unavailable)
+    monkeypatch.setattr("apps.strategies.asking.Sandbox", unavailable)
     with pytest.raises(SandboxUnavailableError):
         run(deployment)
     deployment.refresh_from_db()

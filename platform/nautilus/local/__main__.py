@@ -28,7 +28,7 @@ def _parser() -> argparse.ArgumentParser:
     run = commands.add_parser("run", help="start everything and serve until Ctrl-C (the default)")
     run.set_defaults(command=_run)
     for of in (parser, run):
-        of.add_argument("--once", action="store_true", help="run the sample jobs, print their table and stop")
+        of.add_argument("--once", action="store_true", help="run the sample jobs, print their tables and stop")
     for name, command in (("postgres", _postgres), ("valkey", _valkey)):
         server = commands.add_parser(name, help=f"the embedded {name} in the foreground, for the Procfile")
         server.add_argument("--no-fsync", dest="fsync", action="store_false", help="for data that a crash may take")

@@ -1,12 +1,13 @@
 """The version on recorded closes, with costs, and whether it passes the gates (kernels/simulation.py has the rules)."""
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 from django.conf import settings
 
-from apps.portfolios.errors import NoTradingDayError
+from apps.portfolios.errors import NoTradingDayError, NoValueError
 from apps.portfolios.matrix import FloatArray
 from apps.portfolios.models import Instrument
 from apps.strategies.book import quantity_steps, read_book
@@ -15,12 +16,12 @@ from apps.strategies.gates import broken_gates, gates
 from apps.strategies.kernels.gates import gate_figures
 from apps.strategies.kernels.schedule import is_decision_day
 from apps.strategies.kernels.simulation import Simulated, Simulation
-from apps.strategies.pipeline.context import Context, refuse_gross
+from apps.strategies.pipeline.context import Context
+from apps.strategies.sandbox import BadWeightsError
 from apps.strategies.universe import Rows
 
 LONGEST_CURVE = 500
 LEAST_DAYS = 3
-_SAY_EACH = 0.25  # of the backtest
 
 
 def run(context: Context) -> dict[str, Any]:
@@ -30,8 +31,8 @@ def run(context: Context) -> dict[str, Any]:
         raise NoTradingDayError(
             f"There are {len(days)} recorded days of {len(context.symbols)} symbols.", "Import prices first."
         )
-    simulated = _simulate(context, rows, days)
-    result = _result(context, days, simulated)
+    simulated = _simulate(context, days)
+    result = _result(context, days[: len(simulated.values)], simulated)
     if broken := broken_gates(result["figures"]):
         raise BacktestFailedError("; ".join(broken), result)
     context.say(_in_words(result))
@@ -46,32 +47,40 @@ class BacktestFailedError(GateBrokenError):
         self.result = result
 
 
-def _simulate(context: Context, rows: Rows, days: Rows) -> Simulated:
-    """The sandbox is given each day only when its close is known: nothing of a later one is in its memory."""
-    portfolio = context.deployment.portfolio
-    equity = read_book(portfolio.pk, context.symbols, context.matrix, int(days[-1])).equity
+def _simulate(context: Context, days: Rows) -> Simulated:
+    """The strategy is given each day only when its close is known: nothing of a later one is in its memory."""
     simulation = Simulation(
-        equity, quantity_steps(context.symbols), context.deployment.cost_rate, symbols=context.symbols
+        _equity(context, days), quantity_steps(context.symbols), context.deployment.cost_rate, symbols=context.symbols
     )
     due = is_decision_day(context.matrix.dates[days], context.deployment.schedule)
     closes = context.matrix.closes(context.symbols, days)
-    fed = max(0, len(rows) - len(days) - settings.STRATEGY_HISTORY_DAYS)  # what the first day may look back on
-    with context.sandbox() as sandbox:
-        for number, of_day in enumerate(closes):
-            simulation.step(of_day)
+    with context.strategies() as strategies:
+        for number, row in enumerate(days.tolist()):
+            simulation.step(closes[number])
+            if simulation.equity <= 0:
+                break  # ruined: the gates see how
             if due[number]:
-                known = len(rows) - len(days) + number + 1
-                context.feed(sandbox, rows[fed:known])
-                fed = known
-                simulation.decide(_weights(context, sandbox.target_weights()))
+                _decide(context, simulation, strategies.ask(context.deployment, row).weights)
                 context.progress(number + 1, len(days), "backtest")
     return simulation.results()
 
 
-def _weights(context: Context, answer: Any) -> FloatArray:
-    weights = context.as_array(answer)
-    refuse_gross(weights, settings.STRATEGY_MAX_GROSS)
-    return weights
+def _equity(context: Context, days: Rows) -> float:
+    """What the backtest begins with: the portfolio's worth now."""
+    portfolio_id = context.deployment.portfolio_id
+    equity = read_book(portfolio_id, context.symbols, context.matrix, int(days[-1])).equity
+    if equity <= 0:
+        raise NoValueError(
+            f"{portfolio_id} is worth {equity:.2f}: there is nothing to size orders by.", "Pay cash in first."
+        )
+    return equity
+
+
+def _decide(context: Context, simulation: Simulation, weights: Mapping[str, float]) -> None:
+    try:
+        simulation.decide(np.array([weights.get(symbol, 0.0) for symbol in context.symbols]))
+    except ValueError as error:
+        raise BadWeightsError(f"No orders can be made of the weights: {error}.") from error
 
 
 def _result(context: Context, days: Rows, simulated: Simulated) -> dict[str, Any]:

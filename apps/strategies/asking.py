@@ -1,4 +1,7 @@
-"""Strategies in their sandboxes, one process for all the days of a job, fed each day only when it is due."""
+"""Strategies in their sandboxes, one process for all the days of a job, fed each day only when it is due.
+
+The pipeline and the runner ask by it alike: nothing of a later day is in a process' memory.
+"""
 
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -42,7 +45,9 @@ class Strategies:
         """The deployment's version, on its own symbols' closes up to this row. Raises SandboxError."""
         if deployment.pk not in self._asked:
             self._asked[deployment.pk] = self._running.enter_context(_Asked(deployment, self._matrix))
-        return self._asked[deployment.pk].ask(row)
+        answer = self._asked[deployment.pk].ask(row)
+        refuse_gross(answer.weights)
+        return answer
 
 
 class _Asked:
@@ -81,7 +86,7 @@ class _Asked:
         return self._sandbox
 
     def _started(self) -> Sandbox:
-        _refuse_other_code(self._deployment)
+        refuse_other_code(self._deployment)
         version = self._deployment.version
         sandbox = Sandbox(version.code, version.parameters, self._deployment.symbols, self._limits)
         return self._running.enter_context(sandbox)
@@ -94,7 +99,7 @@ class _Asked:
         self._fed = known
 
 
-def _refuse_other_code(deployment: Deployment) -> None:
+def refuse_other_code(deployment: Deployment) -> None:
     """What runs is what was asked for, and went through the pipeline; the rules may have become stricter since."""
     version = deployment.version
     if version.hash != deployment.version_hash:
