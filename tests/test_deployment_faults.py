@@ -146,19 +146,22 @@ def test_worker_killed_while_it_activates_activates_once(desk: Desk, before: str
     assert check_it_came_through(desk, deployment_id, before) == {**ONCE, "activate": 2}
 
 
-def test_worker_killed_between_its_last_step_and_the_end_of_its_task_does_nothing_twice(desk: Desk, before: str):
-    with held_deployment(desk, before) as holder:
-        deployment_id, task_id = deploy(desk)
-        wait_until(lambda: is_waited_for(desk, holder, "deployments"), END_SECONDS, "the activation to wait")
-        with held(desk, "SELECT 1 FROM tasks_task WHERE id = %s FOR UPDATE", task_id) as holder_of_task:
-            holder.rollback()
-            wait_until(lambda: desk.status(deployment_id) == "active", 30, "the activation")
-            wait_until(lambda: is_waited_for(desk, holder_of_task), 30, "the end of the task to wait")
-            kill_worker(desk.platform)
+def test_worker_killed_as_it_ends_its_task_has_activated_nothing(desk: Desk, before: str):
+    deployment_id, task_id = deploy(desk)
+    wait_for_step(desk, deployment_id, "risk")
+    with held(desk, "SELECT 1 FROM tasks_task WHERE id = %s FOR UPDATE", task_id) as holder:
+        at_its_end = partial(is_waited_for, desk, holder, "\"status\" = 'succeeded'")
+        wait_until(at_its_end, END_SECONDS, "the end of the task to wait")
+        assert (desk.step(deployment_id, "risk")[0], desk.step(deployment_id, "activate")) == (
+            "succeeded",
+            ("running", 1),
+        )
+        kill_worker(desk.platform)
+    assert desk.active(BOOK) == [before]
     task = desk.ended_task(task_id)
     assert (task["status"], task["attempts"]) == ("succeeded", 2), task["error"]
     assert task["result"] == {"deployment_id": deployment_id, "status": "active", "reason": ""}
-    assert check_it_came_through(desk, deployment_id, before) == ONCE
+    assert check_it_came_through(desk, deployment_id, before) == {**ONCE, "activate": 2}
 
 
 def test_step_that_kills_its_worker_three_times_fails_the_deployment_and_the_next_may_come(desk: Desk, before: str):

@@ -14,6 +14,7 @@ from nautilus.api.errors import DomainError
 
 MAX_BYTES = 100_000  # of the code in UTF-8, and of the parameters as canonical JSON
 MAX_DEPTH = 20
+MAX_NAME = 200  # characters of a parameter's name: hunks and diffs repeat the names on the way to a value
 MAX_WHOLE_NUMBER = 2**63 - 1
 MAX_MESSAGE = 1_000
 MAX_AUTHOR = 150
@@ -78,14 +79,28 @@ def _refuse_size(size: int, name: str, error: type[DomainError]) -> None:
 
 
 def checked_parameters(parameters: Any) -> str:
-    """Their canonical JSON."""
+    """Their canonical JSON. Raises BadParametersError, of what is too large without having looked at all of it."""
     if not isinstance(parameters, dict):
         raise _bad_parameters(f"The parameters are {type(parameters).__name__}", 'a JSON object such as {"days": 60}')
+    least = 0
     for path, value in _values(parameters):
+        least += _least_bytes(value)
+        if least > MAX_BYTES:
+            raise _bad_parameters(f"The parameters have more than {MAX_BYTES:,} bytes", "less")
         _check_value(path, value)
     text = canonical_json(parameters)
-    _refuse_size(len(text), "parameters", BadParametersError)
+    if len(text) > MAX_BYTES:
+        raise _bad_parameters(f"The parameters have {len(text):,} bytes", f"at most {MAX_BYTES:,}")
     return text
+
+
+def _least_bytes(value: Any) -> int:
+    """Which the value takes in JSON, or more; of an object or a list without what the values in it take."""
+    if isinstance(value, str):
+        return len(value) + 2
+    if isinstance(value, dict):
+        return 1 + sum(4 + len(key) if isinstance(key, str) else 1 for key in value)  # quotes, colon and comma
+    return 1 + len(value) if isinstance(value, list) else 1
 
 
 def _values(parameters: dict[str, Any]) -> Iterator[tuple[tuple[Any, ...], Any]]:
@@ -101,18 +116,23 @@ def _values(parameters: dict[str, Any]) -> Iterator[tuple[tuple[Any, ...], Any]]
 
 
 def _check_value(path: tuple[Any, ...], value: Any) -> None:
-    name = ".".join(str(step) for step in path)[:100]
     if len(path) > MAX_DEPTH:
-        raise _bad_parameters(f"The parameters are nested deeper than {MAX_DEPTH} at '{name}'", "fewer levels")
-    if path and not isinstance(path[-1], (str, int)):
-        raise _bad_parameters(f"'{name}' is no text", "text as the name of a parameter")
+        raise _bad_parameters(f"The parameters are nested deeper than {MAX_DEPTH} at '{_name(path)}'", "fewer levels")
     for text in (path[-1] if path else "", value):
         if isinstance(text, str):
             _refuse_unstorable(text, "parameters", BadParametersError)
+    if path and isinstance(path[-1], str) and len(path[-1]) > MAX_NAME:
+        raise _bad_parameters(
+            f"The name '{path[-1][:40]}…' has {len(path[-1]):,} characters", f"at most {MAX_NAME} in a parameter's name"
+        )
     if not _is_json(value):
         raise _bad_parameters(
-            f"'{name}' is {_shown(value)}", "text, a finite number, true, false, null, a list or an object"
+            f"'{_name(path)}' is {_shown(value)}", "text, a finite number, true, false, null, a list or an object"
         )
+
+
+def _name(path: tuple[Any, ...]) -> str:
+    return ".".join(str(step)[:100] for step in path)[:100]
 
 
 def _is_json(value: Any) -> bool:

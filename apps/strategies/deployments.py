@@ -7,13 +7,12 @@ from typing import Any
 
 from django.conf import settings
 from django.db import connection, transaction
-from django.db.models import Max
 from django.utils import timezone
 
 from apps.portfolios.booking import refuse_closed
 from apps.portfolios.models import Portfolio
 from apps.strategies.access import check_may_approve
-from apps.strategies.activation import activate, refuse_what_cannot_run
+from apps.strategies.activation import activate, refuse_moved_book, refuse_other_environment, refuse_what_cannot_run
 from apps.strategies.brokers import broker_for
 from apps.strategies.errors import BadStartDateError, DeploymentStateError, DeploymentUnderWayError
 from apps.strategies.kinds import DEPLOY
@@ -54,6 +53,7 @@ def submit_deployment(
     found = get_version(strategy_id, version)
     refuse_closed(portfolio)
     broker_for(environment)
+    refuse_other_environment(portfolio.pk, environment)
     _check_start(start_date, portfolio, environment)
     deployment = make_deployment(
         found,
@@ -85,19 +85,7 @@ def _check_start(start: date | None, portfolio: Portfolio, environment: str) -> 
             "Name a day between them.",
             "start_date",
         )
-    _refuse_traded(start, portfolio)
-
-
-def _refuse_traded(start: date, portfolio: Portfolio) -> None:
-    """Recorded days are traded on the book as it is: one that has moved since would be sized by what came later."""
-    last = portfolio.trades.aggregate(last=Max("traded_at"))["last"]
-    if last is not None and start <= last.date():
-        raise BadStartDateError(
-            f"{portfolio.pk} was traded last on {last.date()}: recorded days from {start} on would be traded on what it"
-            " holds since.",
-            f"Name a day after {last.date()}, leave start_date out, or take another portfolio.",
-            "start_date",
-        )
+    refuse_moved_book(portfolio, start)
 
 
 def make_deployment(

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import zip_longest
+from itertools import accumulate, zip_longest
 from typing import Any
 
 from apps.strategies.contents import lines_of
@@ -11,6 +11,7 @@ from apps.strategies.kernels.merging import is_same
 from apps.strategies.models import StrategyVersion
 
 _CONTEXT_LINES = 3
+MAX_NAMES = 1_000_000  # characters, of all names in a diff of parameters together
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,21 +95,28 @@ def diff_parameters(left: dict[str, Any], right: dict[str, Any]) -> dict[str, di
     """{"added": {name: value}, "removed": {name: value}, "changed": {name: {"from", "to"}}}.
 
     A parameter inside of an object that both have is named by its keys with dots between, as `risk.cap`; a dot that is
-    part of a key is written `\\.`.
+    part of a key is written `\\.`. Where such names would take more than MAX_NAMES characters together, each object
+    is one value.
     """
+    names = (len(name) for _, name, _ in _differences("", left, right, inside=True))
+    inside = all(characters <= MAX_NAMES for characters in accumulate(names))
     diff: dict[str, dict[str, Any]] = {"added": {}, "removed": {}, "changed": {}}
-    _compare("", left, right, diff)
+    for kind, name, value in _differences("", left, right, inside=inside):
+        diff[kind][name] = value
     return diff
 
 
-def _compare(prefix: str, left: dict[str, Any], right: dict[str, Any], diff: dict[str, dict[str, Any]]) -> None:
+def _differences(
+    prefix: str, left: dict[str, Any], right: dict[str, Any], *, inside: bool
+) -> Iterator[tuple[str, str, Any]]:
+    """(added, removed or changed, name, value); `inside` goes into objects that both sides have."""
     for key in sorted({*left, *right}):
         name = prefix + key.replace("\\", "\\\\").replace(".", "\\.")
         if key not in left:
-            diff["added"][name] = right[key]
+            yield "added", name, right[key]
         elif key not in right:
-            diff["removed"][name] = left[key]
-        elif isinstance(left[key], dict) and isinstance(right[key], dict):
-            _compare(f"{name}.", left[key], right[key], diff)
+            yield "removed", name, left[key]
+        elif inside and isinstance(left[key], dict) and isinstance(right[key], dict):
+            yield from _differences(f"{name}.", left[key], right[key], inside=inside)
         elif not is_same(left[key], right[key]):
-            diff["changed"][name] = {"from": left[key], "to": right[key]}
+            yield "changed", name, {"from": left[key], "to": right[key]}

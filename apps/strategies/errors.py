@@ -123,6 +123,10 @@ class DeploymentStateError(ConflictError):
     code = "deployment_state"
 
 
+class OtherEnvironmentError(ConflictError):
+    code = "other_environment"
+
+
 class OwnDeploymentError(ConflictError):
     code = "own_deployment"
 

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from django.utils import timezone
 from dulwich.objects import Blob, Commit, ShaFile, Tree
-from dulwich.repo import BaseRepo
+from dulwich.repo import Repo
 
 from apps.strategies.chain import Draft
 from apps.strategies.contents import (
@@ -21,6 +22,7 @@ from apps.strategies.contents import (
     shortened_message,
 )
 from apps.strategies.errors import RepositoryError
+from apps.strategies.git_objects import read_object
 from apps.strategies.models import StrategyVersion
 from nautilus.api.errors import DomainError
 
@@ -29,6 +31,7 @@ PARAMETERS_FILE = b"parameters.json"
 
 # Git asks for an address of every author; this one says that the name is a user's of the platform.
 _EMAIL = "nautilus@localhost"
+_ENCODINGS = {"utf-8", "utf8", "iso-8859-1", "latin-1", "latin1", "us-ascii", "ascii"}
 _IDENTITY = re.compile(r"\s*(?P<name>.*?)\s*<(?P<email>[^<>]*)>\s*", re.DOTALL)
 _TEXT = re.compile(
     r"(?P<message>.*)\n\nNautilus-Version: (?P<version>[0-9]{1,9})\nNautilus-Hash: (?P<hash>[0-9a-f]{64})"
@@ -92,10 +95,10 @@ def _author(identity: str) -> str:
     return name[:MAX_AUTHOR].strip() if email == _EMAIL or len(whole) > MAX_AUTHOR else whole
 
 
-def read_commit(repository: BaseRepo, commit: Commit) -> CommittedVersion | None:
+def read_commit(repository: Repo, commit: Commit) -> CommittedVersion | None:
     """None where the commit has no strategy.py. Raises RepositoryError, which names the commit."""
-    tree: Any = repository[commit.tree]
     try:
+        tree = read_object(repository, commit.tree, Tree)
         code = _file(repository, tree, CODE_FILE)
         return None if code is None else _version(commit, code, _file(repository, tree, PARAMETERS_FILE))
     except (DomainError, ValueError) as error:
@@ -107,13 +110,13 @@ def short(commit: Commit) -> str:
     return commit.id.decode()[:12]
 
 
-def _file(repository: BaseRepo, tree: Tree, name: bytes) -> str | None:
+def _file(repository: Repo, tree: Tree, name: bytes) -> str | None:
     if name not in tree:
         return None
     mode, blob_id = tree[name]
     if not stat.S_ISREG(mode):
         raise ValueError(f"{name.decode()} is no ordinary file; expected one.")
-    data = repository[blob_id].as_raw_string()
+    data = read_object(repository, blob_id, Blob).as_raw_string()
     # Indented JSON is longer than canonical; this only bounds what is parsed.
     if len(data) > 10 * MAX_BYTES:
         raise ValueError(f"{name.decode()} has {len(data):,} bytes; expected at most {MAX_BYTES:,}.")
@@ -121,13 +124,13 @@ def _file(repository: BaseRepo, tree: Tree, name: bytes) -> str | None:
 
 
 def _version(commit: Any, code: str, parameters: str | None) -> CommittedVersion:
-    encoding = (commit.encoding or b"utf-8").decode("ascii", "replace")
+    encoding = _encoding(commit)
     text = _decoded(commit.message, encoding)
     trailers = _TEXT.fullmatch(text)
     content = checked_content(code, {} if parameters is None else _parsed(parameters))
     return CommittedVersion(
         Draft(content, _message(text, trailers), _author(_decoded(commit.author, encoding))),
-        datetime.fromtimestamp(commit.commit_time, UTC),
+        _time(commit),
         int(trailers["version"]) if trailers else None,
         trailers["hash"] if trailers else None,
     )
@@ -136,14 +139,30 @@ def _version(commit: Any, code: str, parameters: str | None) -> CommittedVersion
 def _message(text: str, trailers: re.Match[str] | None) -> str:
     if trailers is None:
         return checked_message(shortened_message(text.replace("\x00", "")))
-    return "" if trailers["silent"] else trailers["message"]
+    return "" if trailers["silent"] else checked_message(trailers["message"])
+
+
+def _time(commit: Any) -> datetime:
+    """A version ahead of the clock would give its time to all that come after it."""
+    try:
+        time = datetime.fromtimestamp(commit.commit_time, UTC)
+    except (OverflowError, OSError, ValueError) as error:
+        raise ValueError(f"its time, {commit.commit_time} s after 1970, is no date: {error}.") from error
+    if time > timezone.now():
+        raise ValueError(f"its time is {time:%Y-%m-%dT%H:%M:%SZ}, which is to come; expected now or earlier.")
+    return time
+
+
+def _encoding(commit: Any) -> str:
+    """Others may be no text at all: Python's `unicode_escape` makes halves of letters that cannot be stored."""
+    name = (commit.encoding or b"utf-8").decode("ascii", "replace").lower()
+    if name not in _ENCODINGS:
+        raise ValueError(f"its text is in {name[:40]!r}; expected {', '.join(sorted(_ENCODINGS))}.")
+    return name
 
 
 def _decoded(data: bytes, encoding: str) -> str:
-    try:
-        return data.decode(encoding, "replace")
-    except LookupError:
-        return data.decode("utf-8", "replace")
+    return data.decode(encoding, "replace")
 
 
 def _parsed(parameters: str) -> Any:

@@ -4,6 +4,7 @@ import heapq
 import shutil
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from apps.strategies.ancestry import Ancestry, ancestry_of
 from apps.strategies.chain import add_version, lock_strategy
 from apps.strategies.errors import HistoryBrokenError, RepositoryError
 from apps.strategies.git_commits import CODE_FILE, CommittedVersion, objects_of, read_commit, short
+from apps.strategies.git_objects import read_object
 from apps.strategies.hashing import hash_of
 from apps.strategies.merges import merge_with_head, open_request
 from apps.strategies.models import Strategy, StrategyVersion
@@ -125,7 +127,8 @@ def import_repository(path: Path | str, strategy_id: str | None = None, user: An
 
     `main` (or `master`) becomes the main line, by first parents. Every other branch that is not merged into it becomes
     a merge request. Commits with trailers must have the hash that they name. `strategy_id` is of a new strategy or one
-    without versions; left out, it is the next STRATEGY_nnn. All or nothing.
+    without versions; left out, it is the next STRATEGY_nnn. All or nothing. A new strategy is there, empty, while its
+    history is read: others who begin one do not wait for that.
 
     Raises RepositoryError, BadStrategyIdError.
     """
@@ -134,15 +137,27 @@ def import_repository(path: Path | str, strategy_id: str | None = None, user: An
         repository = Repo(str(source))
     except NotGitRepository as error:
         raise RepositoryError(f"There is no Git repository at {source}.", "Name its folder.", "path") from error
-    with repository, transaction.atomic():
-        strategy = _empty_strategy(strategy_id, source.name, user)
+    with repository, _strategy_for(strategy_id, source.name, user) as name, transaction.atomic():
+        strategy = _empty_strategy(name)
         _read(strategy, repository, user)
     return strategy
 
 
-def _empty_strategy(strategy_id: str | None, name: str, user: Any) -> Strategy:
-    if strategy_id is None or not Strategy.objects.filter(pk=strategy_id).exists():
-        return lock_strategy(create_strategy(name=name[:200], strategy_id=strategy_id, user=user).pk)
+@contextmanager
+def _strategy_for(strategy_id: str | None, name: str, user: Any) -> Iterator[str]:
+    """Its id; one that is made for the import, in a transaction of its own, is gone where the import fails."""
+    if strategy_id is not None and Strategy.objects.filter(pk=strategy_id).exists():
+        yield strategy_id
+        return
+    made = create_strategy(name=name[:200], strategy_id=strategy_id, user=user)
+    try:
+        yield made.pk
+    except BaseException:
+        Strategy.objects.filter(pk=made.pk, versions=None).delete()
+        raise
+
+
+def _empty_strategy(strategy_id: str) -> Strategy:
     strategy = lock_strategy(strategy_id)
     if count := strategy.versions.count():
         raise RepositoryError(
@@ -208,8 +223,10 @@ def _commit(repository: Repo, pk: Any) -> Commit:
         raise RepositoryError(
             f"Commit {pk.decode()[:12]} is not in the repository.", "Expected all of its history, no shallow clone."
         )
-    commit: Any = repository[pk]
-    return commit
+    try:
+        return read_object(repository, pk, Commit)
+    except ValueError as error:
+        raise RepositoryError(f"Commit {pk.decode()[:12]}: {error}", "Nothing was imported.") from error
 
 
 def _place(repository: Repo, commit: Commit) -> tuple[int, int, bytes, CommittedVersion | None]:

@@ -5,6 +5,7 @@ the platform does it by itself, what runs is stopped first, in the very request;
 the pipeline without its backtest. Access and audit are the same either way.
 """
 
+from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any
 
@@ -14,7 +15,7 @@ from rest_framework.exceptions import PermissionDenied
 from apps.risk.events import record_events
 from apps.risk.models import RiskEvent, Severity
 from apps.strategies.deployments import last_run_of, make_deployment, submit_pipeline
-from apps.strategies.errors import DeploymentStateError
+from apps.strategies.errors import DeploymentStateError, DeploymentUnderWayError
 from apps.strategies.models import IN_PIPELINE, Deployment, StrategyVersion
 from apps.strategies.states import Status, active, end_deployment, hold_deployment, under_way
 from apps.strategies.versions import get_version
@@ -72,35 +73,46 @@ def _refuse_what_does_not_run(current: Deployment) -> None:
 def _give_up(deployment: Deployment, why: str, user: Any) -> tuple[Deployment, Task]:
     """Of one that is on its way: it never was active."""
     why = f"{why}, before it was active"
-    if not end_deployment(deployment.pk, Status.ROLLED_BACK, why, user=user, among=IN_PIPELINE):
+    if not end_on_its_way(deployment, Status.ROLLED_BACK, why, user=user):
         deployment.refresh_from_db()
         raise DeploymentStateError(
             f"{deployment.pk} is {deployment.status} meanwhile.", "Ask again if you still want it."
         )
-    stop_task(deployment)
     deployment.refresh_from_db()
     return deployment, _confirm(deployment, user)
 
 
-def stop_task(deployment: Deployment) -> None:
-    """The worker that has it stops within seconds; it writes nothing more in any case."""
-    if deployment.task_id:
+@transaction.atomic
+def end_on_its_way(
+    deployment: Deployment, to: str, reason: str, *, user: Any = None, among: Iterable[str] = IN_PIPELINE
+) -> bool:
+    """Ends one that is in the pipeline, with its task; False where it has come through or has ended.
+
+    The task is held first, as the worker holds it that ends it and activates: in the other order each would wait for
+    the other. Whoever comes second finds the task ended; a worker that has it stops within seconds.
+    """
+    Task.objects.select_for_update(no_key=True).filter(pk=deployment.task_id).first()
+    ended = end_deployment(deployment.pk, to, reason, user=user, among=among)
+    if ended and deployment.task_id:
         with suppress(TaskEndedError):
             cancel_task(deployment.task_id)
+    return ended
 
 
 def _make_way(deployment: Deployment, why: str, user: Any, force: bool) -> None:
-    """What is on its way to the same portfolio would take the place of what comes back: with `force` it ends."""
+    """What is on its way to the same portfolio would take the place of what comes back: with `force` it ends.
+
+    So does a rollback of the same that waits for its backtest while what it rolls back goes on: `force` stops that now.
+    """
     other = under_way(deployment.portfolio_id, deployment.environment)
     if other is None:
         return
-    if other.rolls_back_id == deployment.pk:
+    if other.rolls_back_id == deployment.pk and not (force and not other.skip_backtest):
         raise DeploymentStateError(
             f"{other.pk} rolls {deployment.pk} back already: it is {other.status}.", f"Follow {other.pk}."
         )
     if force:
-        end_deployment(other.pk, Status.FAILED, f"{deployment.pk} was {why}", user=user, among=IN_PIPELINE)
-        stop_task(other)
+        end_on_its_way(other, Status.FAILED, f"{deployment.pk} was {why}", user=user)
 
 
 def _target(current: Deployment, to_version: int | None, user: Any) -> StrategyVersion | None:
@@ -162,9 +174,13 @@ def _alert(current: Deployment, why: str, user: Any) -> None:
 
 
 def roll_back_by_itself(deployment_id: str, reason: str) -> None:
-    """Where a gate is broken while it is active: stopped at once, then back. A second call does nothing."""
+    """Where a gate is broken while it is active: stopped at once, then back. A second call does nothing.
+
+    Nor does one that somebody comes before with another deployment or rollback: while the gate is broken it is called
+    again.
+    """
     deployment = Deployment.objects.get(pk=deployment_id)
     if deployment.status != Status.ACTIVE:
         return
-    with suppress(DeploymentStateError):
+    with suppress(DeploymentStateError, DeploymentUnderWayError):
         roll_back_deployment(deployment, user=None, force=True, reason=reason)

@@ -1,6 +1,5 @@
 """Strategies: named, described, and empty until their first version."""
 
-import re
 from typing import Any
 
 from django.db import connection, transaction
@@ -9,8 +8,9 @@ from apps.portfolios.models import readable_id
 from apps.portfolios.names import is_portfolio_id
 from apps.strategies.errors import BadStrategyIdError, StrategyExistsError
 from apps.strategies.models import Strategy
+from apps.strategies.numbering import next_id, next_number, number_of
 
-_NUMBERED = re.compile(r"STRATEGY_([0-9]{1,9})")
+_PREFIX = "STRATEGY_"
 
 # Ids are given one after the other, or two callers would be given the same.
 _CREATING_LOCK = 0x6E617574_04
@@ -26,7 +26,9 @@ def create_strategy(*, name: str, description: str = "", strategy_id: str | None
         cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_CREATING_LOCK])
     if strategy_id is not None:
         _refuse_id(strategy_id)
-    return Strategy.objects.create(id=strategy_id or _next_id(), name=name, description=description, created_by=user)
+    return Strategy.objects.create(
+        id=strategy_id or next_id(Strategy, _PREFIX), name=name, description=description, created_by=user
+    )
 
 
 def _refuse_id(strategy_id: str) -> None:
@@ -36,9 +38,15 @@ def _refuse_id(strategy_id: str) -> None:
         )
     if Strategy.objects.filter(pk=strategy_id).exists():
         raise StrategyExistsError(f"There is a strategy '{strategy_id}' already.", "Choose another id, or none.", "id")
+    _refuse_above_next(strategy_id)
 
 
-def _next_id() -> str:
-    taken = Strategy.objects.filter(id__startswith="STRATEGY_").values_list("id", flat=True)
-    numbers = [int(match[1]) for match in map(_NUMBERED.fullmatch, taken) if match]
-    return f"STRATEGY_{max(numbers, default=0) + 1:03d}"
+def _refuse_above_next(strategy_id: str) -> None:
+    """All that are numbered by the platform come after the greatest: one far ahead would use the numbers up."""
+    number = number_of(strategy_id, _PREFIX)
+    if number is not None and number > (following := next_number(Strategy, _PREFIX)):
+        raise BadStrategyIdError(
+            f"{strategy_id!r} is ahead of the numbers that are given one after the other.",
+            f"The next is {_PREFIX}{following:03d}; leave the id out to have it, or choose one of another form.",
+            "id",
+        )

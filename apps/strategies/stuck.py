@@ -8,8 +8,8 @@ from django.db.models import Exists, OuterRef, Q
 from django.db.models.functions import Now
 
 from apps.strategies.models import IN_PIPELINE, Deployment, DeploymentStep
-from apps.strategies.rollback import stop_task
-from apps.strategies.states import Status, end_deployment
+from apps.strategies.rollback import end_on_its_way
+from apps.strategies.states import Status
 from apps.tasks.models import Task
 
 TIMEOUT = "Timeout"
@@ -38,10 +38,7 @@ def _end_late(minutes: float) -> Iterable[str]:
 
 
 def _fail(deployment: Deployment, reason: str) -> bool:
-    ended = end_deployment(deployment.pk, Status.FAILED, reason, among=_WORKING)
-    if ended:
-        stop_task(deployment)
-    return ended
+    return end_on_its_way(deployment, Status.FAILED, reason, among=_WORKING)
 
 
 def _end_orphans() -> Iterable[str]:
@@ -63,6 +60,5 @@ def _end_closed() -> Iterable[str]:
     """Also of those that wait for somebody: nothing can be active on a closed portfolio."""
     for deployment in Deployment.objects.filter(status__in=IN_PIPELINE, portfolio__closed_at__isnull=False):
         reason = f"{deployment.portfolio_id} was closed"
-        if end_deployment(deployment.pk, Status.FAILED, reason, among=IN_PIPELINE):
-            stop_task(deployment)
+        if end_on_its_way(deployment, Status.FAILED, reason):
             yield deployment.pk

@@ -1,12 +1,13 @@
 """Whether a strategy's history is what its hashes say; mended is only what they do not cover."""
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from django.db import transaction
 from django.db.models import F
 
+from apps.strategies.access import visible_deployments
 from apps.strategies.ancestry import Ancestry, Node, ancestry_of
 from apps.strategies.chain import lock_strategy
 from apps.strategies.errors import HistoryBrokenError
@@ -41,9 +42,9 @@ def check_version(version: StrategyVersion) -> None:
         )
 
 
-def rebuild_version_history(strategy_id: str) -> dict[str, Any]:
+def rebuild_version_history(strategy_id: str, user: Any = None) -> dict[str, Any]:
     """Verifies all, numbers the versions by creation from 1, and mends which are of the main line, where the head is
-    sound.
+    sound. Deployments on portfolios that `user` may not see are counted, not named; None sees all.
 
     Answers {"strategy_id", "versions": how many, "valid": no problem was found, "renumbered": [{"from", "to", "hash"}],
     "canonical_mended": [number after], "problems": [{"version": number after or None, "code", "detail"}]}.
@@ -54,8 +55,9 @@ def rebuild_version_history(strategy_id: str) -> dict[str, Any]:
         renumbered = _renumber(ancestry_of(strategy_id))
         ancestry = ancestry_of(strategy_id)
         head_problems = list(_head_problems(strategy, ancestry))
-        problems = [*_problems(strategy, ancestry), *head_problems]
         mended = [] if head_problems else _mend_canonical(strategy, ancestry)
+    # What is hashed is never changed: nobody who posts waits for it.
+    problems = [*_problems(strategy, ancestry, user), *head_problems]
     return {
         "strategy_id": strategy_id,
         "versions": len(ancestry.nodes),
@@ -75,11 +77,11 @@ def _renumber(ancestry: Ancestry) -> list[dict[str, Any]]:
     return [{"from": node.version, "to": number, "hash": node.hash} for node, number in moved]
 
 
-def _problems(strategy: Strategy, ancestry: Ancestry) -> Iterator[Problem]:
+def _problems(strategy: Strategy, ancestry: Ancestry, user: Any) -> Iterator[Problem]:
     yield from _root_problems(ancestry)
     yield from _relation_problems(ancestry, ancestry.nodes.values())
     yield from _hash_problems(ancestry, ancestry.nodes)
-    yield from _deployment_problems(strategy, ancestry)
+    yield from _deployment_problems(strategy, user)
 
 
 def _root_problems(ancestry: Ancestry) -> Iterator[Problem]:
@@ -106,8 +108,7 @@ def _relation_problem(node: Node, name: str, other: Node | None) -> Iterator[Pro
 
 def _hash_problems(ancestry: Ancestry, ids: Collection[int]) -> Iterator[Problem]:
     """The hashes by the content, with the hashes that the parents' rows have: who changes one row has to change all."""
-    rows = StrategyVersion.objects.filter(pk__in=ids).order_by("version")
-    for row in rows.iterator(chunk_size=_CONTENTS_AT_ONCE):
+    for row in _rows(sorted(ids, key=lambda pk: ancestry.nodes[pk].version)):
         node = ancestry.nodes[row.pk]
         hashes = [_hash(ancestry, pk) for pk in (node.parent_id, node.merged_from_id)]
         expected = hash_of(row, *hashes)
@@ -116,6 +117,14 @@ def _hash_problems(ancestry: Ancestry, ids: Collection[int]) -> Iterator[Problem
                 f"Version {node.version} is named {node.hash}, and its content, parents and author make {expected}."
             )
             yield Problem(node.version, "hash_mismatch", detail)
+
+
+def _rows(ids: Sequence[int]) -> Iterator[StrategyVersion]:
+    """In this order."""
+    for start in range(0, len(ids), _CONTENTS_AT_ONCE):
+        some = ids[start : start + _CONTENTS_AT_ONCE]
+        rows = StrategyVersion.objects.in_bulk(some)
+        yield from (rows[pk] for pk in some)
 
 
 def _hash(ancestry: Ancestry, version_id: int | None) -> str | None:
@@ -135,11 +144,15 @@ def _head_problems(strategy: Strategy, ancestry: Ancestry) -> Iterator[Problem]:
         yield Problem(head.version, "head_behind", detail)
 
 
-def _deployment_problems(strategy: Strategy, ancestry: Ancestry) -> Iterator[Problem]:
-    deployments = Deployment.objects.filter(strategy=strategy).exclude(version_hash=F("version__hash")).order_by("pk")
-    for deployment in deployments.select_related("version"):
+def _deployment_problems(strategy: Strategy, user: Any) -> Iterator[Problem]:
+    wrong = Deployment.objects.filter(strategy=strategy).exclude(version_hash=F("version__hash"))
+    seen = wrong if user is None else wrong.filter(pk__in=visible_deployments(user).values("pk"))
+    for deployment in seen.select_related("version").order_by("pk"):
         detail = f"{deployment.pk} was asked for with {deployment.version_hash}, and its version is named "
         yield Problem(deployment.version.version, "deployment_hash", f"{detail}{deployment.version.hash} now.")
+    if hidden := wrong.count() - seen.count():
+        detail = f"{hidden} deployment(s) on portfolios that you may not see were asked for under another hash."
+        yield Problem(None, "deployment_hash", detail)
 
 
 def _mend_canonical(strategy: Strategy, ancestry: Ancestry) -> list[int]:

@@ -16,13 +16,13 @@ from apps.strategies.errors import (
 from apps.strategies.merges import bring_in
 from apps.strategies.models import MergeRequest, Strategy, StrategyVersion
 
-_LARGEST_VERSION = 2**31 - 1
+LARGEST_VERSION = 2**31 - 1  # of a PositiveIntegerField
 
 
 def get_version(strategy_id: str, version: int) -> StrategyVersion:
     """Raises VersionNotFoundError."""
     known = StrategyVersion.objects.filter(strategy_id=strategy_id, version=version).order_by("pk")
-    found = known.first() if 1 <= version <= _LARGEST_VERSION else None
+    found = known.first() if 1 <= version <= LARGEST_VERSION else None
     if found is None:
         raise VersionNotFoundError(strategy_id, version)
     return found

@@ -141,6 +141,8 @@ GATE_MAX_PARTICIPATION = env.float("NAUTILUS_GATE_MAX_PARTICIPATION", 0.1, valid
 # Of an active deployment: it is rolled back by itself beyond these.
 LIVE_MAX_DRAWDOWN = env.float("NAUTILUS_LIVE_MAX_DRAWDOWN", 0.25, validate=validate.Range(min=0, max=1))
 LIVE_MAX_FAILURES = env.int("NAUTILUS_LIVE_MAX_FAILURES", 3, validate=validate.Range(min=1, max=100))
+# Orders worth less, in the portfolio's currency, are left out, in backtests as well.
+STRATEGY_MIN_NOTIONAL = env.float("NAUTILUS_STRATEGY_MIN_NOTIONAL", 1.0, validate=validate.Range(min=0))
 STRATEGY_MAX_GROSS = env.float("NAUTILUS_STRATEGY_MAX_GROSS", 2.0, validate=validate.Range(min=0.01, max=100))
 DEPLOYMENT_STUCK_MINUTES = env.int("NAUTILUS_DEPLOYMENT_STUCK_MINUTES", 30, validate=validate.Range(min=1, max=10_080))
 # How old the check against the limits may be when somebody approves a deployment to live.

@@ -84,7 +84,7 @@ def test_imported_price_cannot_be_changed_even_by_sql() -> None:
         cursor.execute("UPDATE portfolios_dailyprice SET close = 1")
 
 
-TOMORROW = (timezone.now() + timedelta(days=1)).date().isoformat()
+IN_FUTURE = "2199-01-01"  # the same in each process of pytest-xdist: it is part of a test's name
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,7 @@ TOMORROW = (timezone.now() + timedelta(days=1)).date().isoformat()
         (b"date,AAA\n2022-01-03,1\n04.01.2022,1\n", "invalid_date", "rows.3.date"),
         (b"date,AAA\n2022-01-03,1\n2022-02-30,1\n", "invalid_date", "rows.3.date"),
         (b"date,AAA\n2022-01-03,1\n0202-01-04,1\n", "invalid_date", "rows.3.date"),
-        (f"date,AAA\n2022-01-03,1\n{TOMORROW},1\n".encode(), "future_date", "rows.3.date"),
+        (f"date,AAA\n2022-01-03,1\n{IN_FUTURE},1\n".encode(), "future_date", "rows.3.date"),
         (b"date,AAA\n2022-01-03,1\n2022-01-03,1\n", "duplicate_row", "rows.3.date"),
         (b"date,A A\n2022-01-03,1\n", "invalid_symbol", "rows.1.A A"),
         (b"date,symbol,close\n2022-01-03,AAA,1\n2022-01-03,AAA,1\n", "duplicate_row", "rows.3.date"),

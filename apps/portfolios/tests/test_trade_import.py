@@ -2,13 +2,11 @@
 
 import gzip
 import io
-from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
 import pandas as pd
 import pytest
-from django.utils import timezone
 
 from apps.portfolios import trade_import
 from apps.portfolios.errors import FileError, PortfolioClosedError
@@ -81,7 +79,7 @@ def test_column_with_the_portfolios_own_id_is_accepted(portfolio: Portfolio) -> 
     assert import_trades(portfolio.id, csv(f"{FIRST},BOOK", header=HEADER + ",portfolio_id")).booked == 1
 
 
-TOMORROW = (timezone.now() + timedelta(days=1)).strftime("%Y-%m-%dT%H:%M:%SZ")
+IN_FUTURE = "2199-01-01T21:00:00Z"  # the same in each process of pytest-xdist: it is part of the test's name
 
 
 @pytest.mark.parametrize(
@@ -100,7 +98,7 @@ TOMORROW = (timezone.now() + timedelta(days=1)).strftime("%Y-%m-%dT%H:%M:%SZ")
         (",1,10,2022-01-03T21:00:00Z,T9", "empty", "rows.3.symbol"),
         ("AAA,1,10.123456789,2022-01-03T21:00:00Z,T9", "too_many_decimal_places", "rows.3.price"),
         ("AAA,1,10,2021-12-31T21:00:00Z,T9", "before_inception", "rows.3.traded_at"),
-        (f"AAA,1,10,{TOMORROW},T9", "future_date", "rows.3.traded_at"),
+        (f"AAA,1,10,{IN_FUTURE},T9", "future_date", "rows.3.traded_at"),
         ("AAA,1,10,2022-01-03T21:00:00,T9", "invalid_time", "rows.3.traded_at"),
         ("AAA,1,10,2022-01-03,T9", "invalid_time", "rows.3.traded_at"),
         ("AAA,1,10,yesterday,T9", "invalid_time", "rows.3.traded_at"),

@@ -1,7 +1,7 @@
 """Deciding: read what is true, hold the trade against it, reserve where asked, keep the decision, answer."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from functools import partial
 from pathlib import Path
@@ -27,6 +27,8 @@ from apps.risk.pretrade.rules import (
     double_refusals,
     freshness_refusals,
     instrument_refusals,
+    is_stale,
+    last_close_warnings,
     only_shrinks,
     portfolio_refusals,
     position_refusals,
@@ -35,6 +37,7 @@ from apps.risk.pretrade.rules import (
 from nautilus.database import run_prepared
 
 READS_OF_A_MOVING_BOOK = 5
+BY_THE_CLOCK = frozenset({"order_rate"})
 
 _HOLD_PORTFOLIO = (Path(__file__).parents[1] / "sql" / "hold_portfolio.sql").read_text()
 
@@ -52,7 +55,9 @@ def check_trades(
     """Decides on the trades together, all or none, and keeps the decision.
 
     `valued_on` takes the closes as they were known on that day, and asks how old they were then: a strategy that deals
-    with recorded days is checked on what it could have known, against the limits, cash and positions of now.
+    with recorded days is checked on what it could have known, against the limits, cash and positions of now. What is
+    held and has had no close for long is taken at its last one then, with a warning: it need not come back, and what it
+    is worth is best known so. `order_rate` counts by the clock of now and is left out, with a warning as well.
 
     With `reserve` the room of approved trades is held: one step a portfolio, across all processes, because whoever
     reserves, books or releases holds the portfolio's row while it reads and writes. Raises PortfolioNotFoundError, also
@@ -89,6 +94,7 @@ def _decide(asked: _Asked) -> Decision:
     decision.refusals += [*portfolio_refusals(portfolio_id, facts), *double_in_basket(trades)]
     decision.refusals += [refusal for trade in trades for refusal in instrument_refusals(trade, facts)]
     decision.refusals += refusals
+    decision.warnings += _not_counted(asked, facts)
     if positions is not None:
         _decide_on(decision, positions, trades, asked)
     decision.trades = decision.trades or [_unpriced(trade) for trade in trades]
@@ -100,11 +106,11 @@ def _read(asked: _Asked) -> tuple[Facts, Positions | None, list[Refusal]]:
     """Facts and positions of one state of the ledger, or why there are no positions to check on."""
     portfolio_id, trades = asked.portfolio_id, asked.trades
     for _ in range(READS_OF_A_MOVING_BOOK):
-        facts = read_facts(portfolio_id, trades, asked.user)
+        facts = _in_force(asked, read_facts(portfolio_id, trades, asked.user))
         named = {trade.symbol for trade in trades if trade.symbol in facts.instruments}
         named |= {leg.symbol for leg in facts.reserved}
         try:
-            return facts, load_positions(_state(asked, facts), named), []
+            return facts, _load_positions(asked, facts, named), []
         except BookMovedError:
             continue
         except (InsufficientHistoryError, CurrencyMismatchError, NoPricesError) as error:
@@ -113,9 +119,31 @@ def _read(asked: _Asked) -> tuple[Facts, Positions | None, list[Refusal]]:
     return facts, None, [Refusal("book_moves", moving)]
 
 
+def _load_positions(asked: _Asked, facts: Facts, named: set[str]) -> Positions:
+    """At the closes of one day; of a recorded day where those would be too old, at the last closes (rules.py says of
+    which orders they may be)."""
+    state = _state(asked, facts)
+    last = state._replace(at_last_closes=True)
+    if asked.valued_on is None:
+        return load_positions(state, named)
+    try:
+        positions = load_positions(state, named)
+    except InsufficientHistoryError:  # there is no day on which all have a close
+        return load_positions(last, named)
+    stale = is_stale(positions.as_of, _looked_at(facts, asked.valued_on))
+    return load_positions(last, named) if stale else positions
+
+
 def _state(asked: _Asked, facts: Facts) -> BookState:
     versions = (facts.ledger_version, facts.price_version)
     return BookState(asked.portfolio_id, facts.benchmark, *versions, settings.LIMIT_WINDOW_DAYS, asked.valued_on)
+
+
+def _in_force(asked: _Asked, facts: Facts) -> Facts:
+    """Of a recorded day, without the limits that count by the clock."""
+    if asked.valued_on is None:
+        return facts
+    return replace(facts, limits=tuple(limit for limit in facts.limits if limit.kind not in BY_THE_CLOCK))
 
 
 def _unpriced(trade: AskedTrade) -> dict[str, Any]:
@@ -144,6 +172,7 @@ def _decide_on(decision: Decision, positions: Positions, asked: Sequence[AskedTr
     find_past = partial(past_of, decision.portfolio_id, positions.days, facts.ledger_version, facts.history_version)
     checks = list(check_limits(facts, positions, trades, find_past, apart))
     _add_checks(decision, checks, shrinks=all(only_shrinks(*move) for move in moves))
+    decision.warnings += last_close_warnings(positions)
     if positions.as_of < positions.newest:
         decision.warnings.append(f"valued at the closes of {positions.as_of}; others are of {positions.newest} already")
 

@@ -138,7 +138,7 @@ def refusals_of(checks: Iterable[Check], shrinks: bool) -> Iterator[Refusal]:
     """Why limits that block speak against the trade. `shrinks`: every trade only makes a position smaller."""
     for check in checks:
         if check.limit.action == "block" and (said := _objection(check, shrinks)):
-            yield Refusal(f"limit_{check.status}", said, check.limit.id)
+            yield Refusal(f"limit_{check.status}", said, check.limit.id, check.symbol)
 
 
 def warnings_of(checks: Iterable[Check], refused: set[int | None]) -> Iterator[str]:

@@ -58,11 +58,15 @@ class Leg:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """One reason against a trade; `detail` says the value and what would be right."""
+    """One reason against a trade; `detail` says the value and what would be right.
+
+    `symbol` is that of the trade where the reason is in it alone, whatever else is in its basket.
+    """
 
     code: str
     detail: str
     limit_id: int | None = None
+    symbol: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

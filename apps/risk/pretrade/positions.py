@@ -3,7 +3,7 @@
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date
 from functools import cached_property, lru_cache
 from typing import NamedTuple
@@ -23,6 +23,9 @@ from apps.risk.pretrade.orders import Leg
 from apps.risk.windows import Rows, Windows
 
 KEPT_BOOKS = 1_024
+# Of those with valued_on, each of which holds the matrix and windows of a day of its own: a replay asks for a day a few
+# times, and never again.
+KEPT_DATED_BOOKS = 8
 
 _NOTHING = TailFigures(0.0, 0.0, 0.0)
 
@@ -36,6 +39,7 @@ class Positions:
     """What is held at its closes of `as_of`, and 0 of the symbols that orders and reservations name.
 
     `window` has the rows of the price matrix behind the P&L; None where a return is missing, as `no_tail` says.
+    `last_days` has the day of each close that is older than `as_of`, by symbol.
     """
 
     book: HeldBook
@@ -46,6 +50,7 @@ class Positions:
     newest: date
     window: Rows | None
     no_tail: str = ""
+    last_days: dict[str, date] = field(default_factory=dict)
     _figures: tuple[object, BookFigures | None] = (None, None)
 
     @cached_property
@@ -136,7 +141,16 @@ class Positions:
             quantities[place] += quantity
         left = np.flatnonzero(quantities)
         symbols = tuple(self.book.symbols[place] for place in left)
-        return place_book(replace(self.book, symbols=symbols, quantities=quantities[left]), self.windows).tail
+        return self._tail_of(replace(self.book, symbols=symbols, quantities=quantities[left]))
+
+    def _tail_of(self, left: HeldBook) -> TailFigures:
+        try:
+            placed = place_book(left, self.windows)
+        except InsufficientHistoryError as error:
+            raise NotMeasurableError(error.detail) from error
+        if placed.as_of < self.as_of:
+            raise NotMeasurableError(self.no_tail)
+        return placed.tail
 
 
 _kept: OrderedDict[tuple["BookState", tuple[str, ...]], Positions] = OrderedDict()
@@ -144,7 +158,11 @@ _keeping = threading.Lock()
 
 
 class BookState(NamedTuple):
-    """Everything that a book depends on: equal states are equal books. `valued_on` None is the newest close."""
+    """Everything that a book depends on: equal states are equal books. `valued_on` None is the newest close.
+
+    `at_last_closes`: each symbol at its own latest close, rather than all at those of the latest day they have in
+    common.
+    """
 
     portfolio_id: str
     benchmark: str | None
@@ -152,6 +170,7 @@ class BookState(NamedTuple):
     price_version: int
     window_days: int
     valued_on: date | None = None
+    at_last_closes: bool = False
 
 
 def load_positions(state: BookState, symbols: Iterable[str]) -> Positions:
@@ -170,9 +189,14 @@ def load_positions(state: BookState, symbols: Iterable[str]) -> Positions:
         _kept[key] = positions
         for old in [each for each in _kept if each[0].price_version < state.price_version]:
             del _kept[old]  # with it the matrix of a price version that nobody asks for any more
-        while len(_kept) > KEPT_BOOKS:
-            _kept.popitem(last=False)
+        _drop_oldest([each for each in _kept if each[0].valued_on is not None], KEPT_DATED_BOOKS)
+        _drop_oldest(list(_kept), KEPT_BOOKS)
     return positions
+
+
+def _drop_oldest(keys: list[tuple["BookState", tuple[str, ...]]], most: int) -> None:
+    for key in keys[: max(0, len(keys) - most)]:
+        del _kept[key]
 
 
 def _read_positions(state: BookState, named: tuple[str, ...]) -> Positions:
@@ -180,7 +204,8 @@ def _read_positions(state: BookState, named: tuple[str, ...]) -> Positions:
     if (book.ledger_version, book.benchmark) != (state.ledger_version, state.benchmark):
         raise BookMovedError
     refuse_foreign(book.portfolio_id, book.currency, book.foreign)
-    return place_book(_with_room(book, named), _windows(state.price_version, state.window_days, state.valued_on))
+    place = place_at_last_closes if state.at_last_closes else place_book
+    return place(_with_room(book, named), _windows(state.price_version, state.window_days, state.valued_on))
 
 
 def _with_room(book: HeldBook, named: tuple[str, ...]) -> HeldBook:
@@ -213,6 +238,24 @@ def _without_window(book: HeldBook, windows: Windows, columns: Rows, why: str) -
     newest = matrix.dates[matrix.trading_days(book.symbols, book.benchmark)[-1]].item()
     closes = matrix.row(as_of)[columns]
     return Positions(book, windows, columns, closes, as_of, newest, None, why)
+
+
+def place_at_last_closes(book: HeldBook, windows: Windows) -> Positions:
+    """The book at each symbol's own latest close, without a window: no day is one of all of its returns.
+
+    Raises InsufficientHistoryError for a symbol without any.
+    """
+    columns = windows.columns(book.symbols)
+    latest = [windows.latest_close(symbol) for symbol in book.symbols]
+    never = [symbol for symbol, found in zip(book.symbols, latest, strict=True) if found is None]
+    if never:
+        raise InsufficientHistoryError(f"{', '.join(never)} has no price yet.", f"Import prices of {', '.join(never)}.")
+    known = [found for found in latest if found is not None]
+    as_of = max(day for day, _ in known)
+    older = {symbol: day for symbol, (day, _) in zip(book.symbols, known, strict=True) if day < as_of}
+    why = f"on {as_of} there is no close of {', '.join(older)}"
+    closes = np.array([close for _, close in known])
+    return Positions(book, windows, columns, closes, as_of, as_of, None, why, older)
 
 
 @lru_cache(maxsize=2)

@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+from django.db import connection
+
 from apps.realtime.topics import encode, publish_after_commit
 from apps.risk.pretrade.orders import Decision
 from apps.risk.pretrade.rules import trading_state
@@ -28,7 +30,8 @@ def keep_decision(decision: Decision, user_id: int | None, *, reserve: bool) -> 
         "reserve": reserve,
         "answer": encode(answer(decision)),
         "decided_on": encode(decided_on(decision)),
-        "wait_for_disk": reserve,
+        # The setting is of the whole transaction: of a caller's own, what else is in it must not be lost.
+        "wait_for_disk": reserve or connection.in_atomic_block,
     }
     run_prepared(_KEEP, parameters)
     return decision

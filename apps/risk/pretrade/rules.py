@@ -34,27 +34,31 @@ def trading_state(facts: Facts) -> str:
 def instrument_refusals(trade: AskedTrade, facts: Facts) -> Iterator[Refusal]:
     row = facts.instruments.get(trade.symbol)
     if row is None:
-        yield Refusal("unknown_symbol", f"there is no instrument '{trade.symbol}'; GET /api/v1/instruments lists them")
+        unknown = f"there is no instrument '{trade.symbol}'; GET /api/v1/instruments lists them"
+        yield Refusal("unknown_symbol", unknown, symbol=trade.symbol)
         return
+    reasons = [*_kind_reasons(row, facts), *_size_reasons(row, trade)]
+    yield from (Refusal(code, detail, symbol=row.symbol) for code, detail in reasons)
+
+
+def _kind_reasons(row: InstrumentRow, facts: Facts) -> Iterator[tuple[str, str]]:
     if not row.active:
-        yield Refusal("instrument_inactive", f"{row.symbol} takes no trades: it is inactive")
+        yield "instrument_inactive", f"{row.symbol} takes no trades: it is inactive"
     if row.currency != facts.currency:
-        yield Refusal(
-            "currency_mismatch", f"{row.symbol} is priced in {row.currency}, the portfolio is kept in {facts.currency}"
-        )
-    yield from _size_refusals(row, trade)
+        foreign = f"{row.symbol} is priced in {row.currency}, the portfolio is kept in {facts.currency}"
+        yield "currency_mismatch", foreign
 
 
-def _size_refusals(row: InstrumentRow, trade: AskedTrade) -> Iterator[Refusal]:
+def _size_reasons(row: InstrumentRow, trade: AskedTrade) -> Iterator[tuple[str, str]]:
     size = abs(trade.quantity)
     if row.price_tick and trade.price is not None and trade.price % row.price_tick:
-        yield Refusal("price_tick", f"the price {_plain(trade.price)} is no multiple of {_plain(row.price_tick)}")
+        yield "price_tick", f"the price {_plain(trade.price)} is no multiple of {_plain(row.price_tick)}"
     if row.quantity_step and size % row.quantity_step:
-        yield Refusal("quantity_step", f"the quantity {_plain(size)} is no multiple of {_plain(row.quantity_step)}")
+        yield "quantity_step", f"the quantity {_plain(size)} is no multiple of {_plain(row.quantity_step)}"
     if row.min_quantity and size < row.min_quantity:
-        yield Refusal("min_quantity", f"the quantity {_plain(size)} is below the least, {_plain(row.min_quantity)}")
+        yield "min_quantity", f"the quantity {_plain(size)} is below the least, {_plain(row.min_quantity)}"
     if row.max_quantity and size > row.max_quantity:
-        yield Refusal("max_quantity", f"the quantity {_plain(size)} is above the greatest, {_plain(row.max_quantity)}")
+        yield "max_quantity", f"the quantity {_plain(size)} is above the greatest, {_plain(row.max_quantity)}"
 
 
 def _plain(number: Decimal) -> str:
@@ -79,17 +83,20 @@ def freshness_refusals(
         if as_of != positions.as_of:
             yield Refusal("as_of_mismatch", f"the latest closes are of {positions.as_of}, not of {as_of}")
         return
-    oldest = {positions.as_of: "the latest day on which all positions have a close"}
+    oldest: dict[date, tuple[str, str | None]] = {
+        positions.as_of: ("the latest day on which all positions have a close", None)
+    }
     for trade in trades:
         if latest := positions.windows.latest_close(trade.symbol):
-            oldest[latest[0]] = f"the latest close of {trade.symbol}"
+            oldest[latest[0]] = f"the latest close of {trade.symbol}", trade.symbol
     day = min(oldest)
     if is_stale(day, now):
-        yield Refusal(
-            "price_stale",
-            f"{oldest[day]} is of {day}, older than {settings.MAX_PRICE_AGE_SECONDS} s; import prices, or name the day "
-            "with as_of",
+        what, symbol = oldest[day]
+        detail = (
+            f"{what} is of {day}, older than {settings.MAX_PRICE_AGE_SECONDS} s; import prices, or name the day "
+            "with as_of"
         )
+        yield Refusal("price_stale", detail, symbol=symbol)
 
 
 def is_stale(day: date, now: datetime) -> bool:
@@ -108,13 +115,15 @@ def collar_refusals(trade: PricedTrade) -> Iterator[Refusal]:
             "price_too_far",
             f"the price {_plain(trade.price)} of {trade.symbol} is {distance:.2%} from the latest close "
             f"{trade.last_price:.10g}, more than {settings.MAX_PRICE_DISTANCE:.0%}",
+            symbol=trade.symbol,
         )
 
 
 def double_refusals(trade: AskedTrade, price: Decimal, similar: Iterable[EarlierOrder]) -> Iterator[Refusal]:
     for other in similar:
         if trade.order_id is not None and other.order_id == trade.order_id:
-            yield Refusal("duplicate_order", f"the order_id '{trade.order_id}' was used by reservation {other.id}")
+            used = f"the order_id '{trade.order_id}' was used by reservation {other.id}"
+            yield Refusal("duplicate_order", used, symbol=trade.symbol)
         elif trade.order_id is None and (other.symbol, other.quantity, other.price) == (
             trade.symbol,
             trade.quantity,
@@ -124,6 +133,7 @@ def double_refusals(trade: AskedTrade, price: Decimal, similar: Iterable[Earlier
                 "duplicate_order",
                 f"the same order was reserved less than {settings.DUPLICATE_ORDER_SECONDS:g} s ago as {other.id}; give "
                 "each its own order_id if both are meant",
+                symbol=trade.symbol,
             )
 
 
@@ -173,10 +183,13 @@ def position_refusals(trade: PricedTrade, before: float, after: float, facts: Fa
         yield Refusal(
             "trading_reducing",
             f"only what shrinks a position is approved now; {trade.symbol} would go from {before:.10g} to {after:.10g}",
+            symbol=trade.symbol,
         )
     if after < 0 and after < before and not facts.short_selling_allowed:
         yield Refusal(
-            "short_sale", f"{trade.symbol} would be sold short, from {before:.10g} to {after:.10g}; that is not allowed"
+            "short_sale",
+            f"{trade.symbol} would be sold short, from {before:.10g} to {after:.10g}; that is not allowed",
+            symbol=trade.symbol,
         )
 
 

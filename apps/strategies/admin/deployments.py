@@ -235,7 +235,7 @@ class DeploymentAdmin(OperatingAdmin):
         forced = " with force" if asked["force"] else ""
         self.log_change(request, deployment, f"Rolled back{forced}: {asked['reason']}")
         if follower.pk == deployment.pk:
-            return f"{follower.pk} is {follower.status}: {follower.reason}."
+            return f"{follower.pk} is {follower.status}."  # its reason may be an earlier one, with figures of the book
         return f"{follower.pk} is on its way: it brings {follower.version} back in place of {deployment.pk}."
 
     @action(description="Clear stuck", permissions=["clear"], icon="cleaning_services", dialog=CLEARING)

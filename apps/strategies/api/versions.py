@@ -119,4 +119,4 @@ class RebuildHistoryView(ApiView):
     def post(self, request: Request, strategy_id: str) -> Response:
         """Verify every hash and parent, number the versions by their creation, and say what was found."""
         self.validated(request)
-        return Response(rebuild_version_history(strategy_id))
+        return Response(rebuild_version_history(strategy_id, request.user))

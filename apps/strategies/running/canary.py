@@ -1,4 +1,7 @@
-"""A share of the portfolio first: what a new version asks for, mixed with what the one before it asks for."""
+"""A share of the portfolio first: what a new version asks for, mixed with what the one before it asks for.
+
+Where the one before fails, its part is what it asked for last (deciding.py).
+"""
 
 from collections.abc import Mapping
 from datetime import date

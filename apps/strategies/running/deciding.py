@@ -1,9 +1,11 @@
 """One decision: the strategy's weights become orders."""
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
+import numpy as np
 from django.utils import timezone
 
 from apps.portfolios.matrix import PriceMatrix
@@ -15,12 +17,16 @@ from apps.strategies.running.canary import blended
 from apps.strategies.running.checking import refusals
 from apps.strategies.running.events import tell_orders, tell_run
 from apps.strategies.running.orders import cancel_open_orders, work_after_commit
-from apps.strategies.running.words import storable
-from apps.strategies.sandbox import Answer
+from apps.strategies.running.words import storable, storable_json
+from apps.strategies.sandbox import Answer, BadWeightsError, SandboxError
 from apps.strategies.sizing import PlannedOrder, planned_orders, universe_of, valued_on
 from apps.strategies.states import write
 
+logger = logging.getLogger(__name__)
+
 Status = DeploymentOrder.Status
+
+_NOTHING = Answer({}, "", 0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,26 +40,61 @@ class Plan:
     equity: float
     orders: tuple[PlannedOrder, ...]
     printed: str
+    error: SandboxError | None = None  # of the version before: no failure of this one
 
 
 def make_plan(deployment: Deployment, strategies: Strategies, matrix: PriceMatrix, row: int, share: float) -> Plan:
     """Asks the strategy on the row's day, below a share of 1 the one before it as well.
 
-    Raises SandboxError for whatever is wrong with the strategy or its weights, MissingPriceError for a book that cannot
-    be valued.
+    A failure of that one is not held against this one: its part goes on as it was decided last (stand_in), and the plan
+    says so. Raises SandboxError for whatever is wrong with the strategy or its weights, MissingPriceError for a book
+    that cannot be valued.
     """
     answer = strategies.ask(deployment, row)
-    before = _ask_before(deployment, strategies, row) if share < 1 else Answer({}, "", 0.0)
+    before, error = _ask_before(deployment, strategies, matrix, row) if share < 1 else (_NOTHING, None)
     weights = blended(answer.weights, before.weights, share)
     refuse_gross(weights)
     book = read_book(deployment.portfolio_id, universe_of(deployment, weights), matrix, row)
     orders = tuple(planned_orders(book, weights))
-    return Plan(book.day, matrix.version, weights, share, book.equity, orders, answer.printed + before.printed)
+    printed = answer.printed + before.printed
+    return Plan(book.day, matrix.version, weights, share, book.equity, orders, printed, error)
 
 
-def _ask_before(deployment: Deployment, strategies: Strategies, row: int) -> Answer:
+def _ask_before(
+    deployment: Deployment, strategies: Strategies, matrix: PriceMatrix, row: int
+) -> tuple[Answer, SandboxError | None]:
+    """Even that it has no sandbox is its own failure: this machine has just had one for the new version."""
     before = deployment.previous
-    return Answer({}, "", 0.0) if before is None else strategies.ask(before, row)
+    if before is None:
+        return _NOTHING, None
+    try:
+        answer = strategies.ask(before, row)
+        _refuse_unpriced(answer.weights, matrix, row)
+        return answer, None
+    except SandboxError as error:
+        told = SandboxError(f"{before.pk}, which ran before, failed, and is held as it was last: {error.sentence}")
+        logger.warning("%s, a canary: %s", deployment.pk, told.sentence)
+        return Answer(stand_in(before, matrix, row), f"{error.printed}{told.detail}\n", 0.0), told
+
+
+def stand_in(before: Deployment, matrix: PriceMatrix, row: int) -> dict[str, float]:
+    """The weights of its last run that succeeded, without what has no close on the row's day; cash where none did."""
+    last = before.runs.filter(status=DeploymentRun.Status.SUCCEEDED).order_by("-day").first()
+    weights: dict[str, float] = (last.weights or {}) if last else {}
+    gone = _unpriced(weights, matrix, row)
+    return {symbol: weight for symbol, weight in weights.items() if symbol not in gone}
+
+
+def _refuse_unpriced(weights: Mapping[str, float], matrix: PriceMatrix, row: int) -> None:
+    if gone := _unpriced(weights, matrix, row):
+        named = ", ".join(sorted(gone)[:10])
+        raise BadWeightsError(f"It gives a weight to {named}, which has no price on {matrix.dates[row]}.")
+
+
+def _unpriced(weights: Mapping[str, float], matrix: PriceMatrix, row: int) -> set[str]:
+    symbols = [symbol for symbol, weight in weights.items() if weight]
+    closes = matrix.closes(symbols, np.array([row]))[0]
+    return {symbol for symbol, close in zip(symbols, closes, strict=True) if not np.isfinite(close)}
 
 
 def carry_out(deployment: Deployment, plan: Plan) -> DeploymentRun:
@@ -67,7 +108,7 @@ def carry_out(deployment: Deployment, plan: Plan) -> DeploymentRun:
         equity=plan.equity,
         weights=plan.weights,
         share=plan.share,
-        error=None,
+        error=storable_json(plan.error.as_dict()) if plan.error else None,
         log=storable(plan.printed),
     )
     _keep_orders(deployment, run, plan.orders)

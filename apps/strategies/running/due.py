@@ -2,17 +2,18 @@
 
 import logging
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import numpy as np
-from django.db.models import Min
+from django.db.models import Max, Min
 from django.utils import timezone
 
 from apps.portfolios.errors import NoPricesError
 from apps.portfolios.matrix import PriceMatrix, load_current_matrix
+from apps.portfolios.models import PriceVersion
 from apps.strategies.brokers import broker_for
 from apps.strategies.kinds import RUN
-from apps.strategies.models import Deployment, DeploymentRun
+from apps.strategies.models import Deployment
 from apps.strategies.running.calendar import rows_between, unseen_rows
 from apps.strategies.running.orders import open_orders
 from apps.tasks.models import Task
@@ -20,9 +21,12 @@ from apps.tasks.submission import submit_task
 
 logger = logging.getLogger(__name__)
 
-# Until the next try after an error, unless new closes come: what was wrong may be mended meanwhile. A symbol's missing
-# close is a failure that counts, and prices may come in several imports.
+# Until the next try after an error, unless new closes come: what was wrong may be mended meanwhile. For as long a
+# strategy's failures on one day count as one (failures.py): its prices may come in several imports.
 RETRY_SECONDS = 300
+
+# No task waits and runs for longer: how far back its row is looked for.
+_LONGEST_TASK = timedelta(days=1)
 
 
 def submit_due_runs() -> int:
@@ -69,18 +73,24 @@ def submit_run(deployment: Deployment) -> Task:
 
 def has_work(deployment: Deployment, matrix: PriceMatrix) -> bool:
     """A trading day that it has not dealt with, one that failed among them, or an order that can be filled."""
-    if _waits(deployment, matrix):
-        return False
-    return bool(len(unseen_rows(deployment, matrix))) or _can_fill(deployment, matrix)
+    has_any = bool(len(unseen_rows(deployment, matrix))) or _can_fill(deployment, matrix)
+    return has_any and not _waits(deployment, matrix)
 
 
 def _waits(deployment: Deployment, matrix: PriceMatrix) -> bool:
-    if deployment.last_error_at is None:
+    """For RETRY_SECONDS after an error, or a task that failed in any way, as long as the prices are what they were."""
+    failed_at = max(filter(None, [deployment.last_error_at, _task_failed_at(deployment)]), default=None)
+    if failed_at is None or timezone.now() - failed_at >= timedelta(seconds=RETRY_SECONDS):
         return False
-    if timezone.now() - deployment.last_error_at >= timedelta(seconds=RETRY_SECONDS):
-        return False
-    failed = deployment.runs.filter(status=DeploymentRun.Status.FAILED).order_by("-day").first()
-    return failed is None or failed.price_version == matrix.version
+    return not PriceVersion.objects.filter(pk=matrix.version, created_at__gt=failed_at).exists()
+
+
+def _task_failed_at(deployment: Deployment) -> datetime | None:
+    earliest = timezone.now() - _LONGEST_TASK
+    failed = Task.objects.filter(
+        kind=RUN, status=Task.Status.FAILED, inputs__deployment_id=deployment.pk, created_at__gte=earliest
+    )
+    return failed.aggregate(last=Max("finished_at"))["last"]
 
 
 def _can_fill(deployment: Deployment, matrix: PriceMatrix) -> bool:

@@ -1,7 +1,7 @@
 """Runs that fail: counted where the strategy is at fault, told in any case, and rolled back at some in a row."""
 
 import logging
-from datetime import date
+from datetime import date, timedelta
 
 from django.conf import settings
 from django.utils import timezone
@@ -9,6 +9,7 @@ from django.utils import timezone
 from apps.strategies.models import Deployment, DeploymentRun
 from apps.strategies.rollback import roll_back_by_itself
 from apps.strategies.running.deciding import keep_run
+from apps.strategies.running.due import RETRY_SECONDS
 from apps.strategies.running.stages import stage
 from apps.strategies.running.words import storable, storable_json
 from apps.strategies.sandbox import SandboxError, SandboxUnavailableError
@@ -21,10 +22,13 @@ logger = logging.getLogger(__name__)
 def count_failure(deployment: Deployment, day: date, price_version: int, error: SandboxError) -> None:
     """One more in a row, on a day that will be tried again; at LIVE_MAX_FAILURES the deployment is rolled back.
 
-    Raises DeploymentEndedError and MovedOnError as `stage` does.
+    Within RETRY_SECONDS the same day's failures are one, the first: several imports of its prices are no several days.
+    The run keeps the newest error, the deployment the one that was counted. Raises DeploymentEndedError and
+    MovedOnError as `stage` does.
     """
     error.detail = storable(error.detail)
     with stage(deployment.pk, deployment.last_day) as held:
+        is_repeated = _is_repeated(held, day)
         keep_run(
             held,
             day,
@@ -33,10 +37,18 @@ def count_failure(deployment: Deployment, day: date, price_version: int, error: 
             error=storable_json(error.as_dict()),
             log=storable(error.printed),
         )
-        write(held, failures_in_row=held.failures_in_row + 1)
-        _write_error(held, error)
+        if not is_repeated:
+            write(held, failures_in_row=held.failures_in_row + 1)
+            _write_error(held, error)
     if reason := too_many_failures(held):
         roll_back_by_itself(held.pk, reason)
+
+
+def _is_repeated(deployment: Deployment, day: date) -> bool:
+    at = deployment.last_error_at
+    if at is None or timezone.now() - at >= timedelta(seconds=RETRY_SECONDS):
+        return False
+    return deployment.runs.filter(day=day, status=DeploymentRun.Status.FAILED).exists()
 
 
 def is_counted(error: DomainError) -> bool:

@@ -1,5 +1,6 @@
-"""Open orders become trades: as the broker says, and where it only simulates, after a check that holds their room."""
+"""Open orders become trades: as the broker says, and where it only simulates, as far as the check approves."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
@@ -7,14 +8,14 @@ from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 import numpy as np
 from django.utils import timezone
 
+from apps.portfolios.booking import lock_portfolio
 from apps.portfolios.ledger import book_trade
 from apps.portfolios.matrix import PriceMatrix
 from apps.portfolios.models import Instrument, Trade
-from apps.risk.pretrade.check import check_trades
 from apps.risk.pretrade.orders import AskedTrade
 from apps.strategies.brokers import Broker, Fill, Market
 from apps.strategies.models import Deployment, DeploymentOrder
-from apps.strategies.running.checking import reasons_of
+from apps.strategies.running.checking import Refused, refusals
 from apps.strategies.running.orders import as_open, end_order, open_orders, order_name
 
 Status = DeploymentOrder.Status
@@ -36,46 +37,44 @@ class Filling:
         orders = list(open_orders(self.deployment.pk).filter(run__day__lt=self.market.day))
         fills = self.broker.fills(self.deployment.pk, [as_open(order) for order in orders], self.market)
         by_id = {order.pk: order for order in orders}
-        return sum(self._book(by_id.get(fill.order_id) or self._ended(fill), fill) for fill in fills)
+        filled = [(by_id.get(fill.order_id) or self._ended(fill), fill) for fill in fills]
+        refused = self._refused(filled) if self.broker.simulated else {}
+        return sum(self._book(*each, refused.get(place)) for place, each in enumerate(filled))
 
     def _ended(self, fill: Fill) -> DeploymentOrder:
         """Cancelled here before the broker's fill was told, which has happened all the same."""
         return DeploymentOrder.objects.select_related("run").get(pk=fill.order_id, deployment=self.deployment)
 
-    def _book(self, order: DeploymentOrder, fill: Fill) -> bool:
-        trade = self._checked(order, fill) if self.broker.simulated else self._told(order, fill)
+    def _refused(self, filled: Sequence[tuple[DeploymentOrder, Fill]]) -> Refused:
+        """What the check says against the day's fills, by place: they are one basket, as they were when decided.
+
+        Nothing is reserved: whoever reserves or books holds the portfolio's row first, and here it is held from before
+        the check until the fills are booked, in the same transaction. Reservations would be each by itself, so that no
+        sale could pay for a purchase, and no position hedge another.
+        """
+        if not filled:
+            return {}
+        lock_portfolio(self.deployment.portfolio_id)
+        instruments = Instrument.objects.in_bulk([order.instrument_id for order, _ in filled])
+        asked = [_asked(order, fill, instruments[order.instrument_id].price_tick) for order, fill in filled]
+        return refusals(self.deployment.portfolio_id, asked, self.market.day)
+
+    def _book(self, order: DeploymentOrder, fill: Fill, reasons: list[str] | None) -> bool:
+        if reasons is not None:
+            end_order(order, Status.REFUSED, reasons=reasons)
+            return False
+        trade = self._trade(order, fill)
         if trade is not None and not fill.leaves and order.status == Status.OPEN:
             end_order(order, Status.FILLED, trade=trade)
         return trade is not None
 
-    def _checked(self, order: DeploymentOrder, fill: Fill) -> Trade | None:
-        """None where the check refuses it: the order ends with the reasons."""
-        day = self.market.day
-        price = _limit_price(fill, order.instrument_id)
-        asked = AskedTrade(order.instrument_id, fill.quantity, price, _trade_name(order, fill))
-        decision = check_trades(self.deployment.portfolio_id, [asked], reserve=True, valued_on=day)
-        if not decision.approved:
-            end_order(order, Status.REFUSED, reasons=reasons_of(decision))
-            return None
-        return self._trade(order, fill, reservation_id=decision.reservation_ids[0])
-
-    def _told(self, order: DeploymentOrder, fill: Fill) -> Trade | None:
+    def _trade(self, order: DeploymentOrder, fill: Fill) -> Trade | None:
         """None where this fill was booked before."""
-        name = _trade_name(order, fill)
-        if Trade.objects.filter(portfolio=self.deployment.portfolio_id, external_id=name).exists():
+        portfolio_id, name = self.deployment.portfolio_id, _trade_name(order, fill)
+        if Trade.objects.filter(portfolio=portfolio_id, external_id=name).exists():
             return None
-        return self._trade(order, fill)
-
-    def _trade(self, order: DeploymentOrder, fill: Fill, **more: object) -> Trade:
-        return book_trade(
-            self.deployment.portfolio_id,
-            order.instrument_id,
-            fill.quantity,
-            fill.price,
-            fill.traded_at or traded_at(self.market.day),
-            external_id=_trade_name(order, fill),
-            **more,  # type: ignore[arg-type]
-        )
+        when = fill.traded_at or traded_at(self.market.day)
+        return book_trade(portfolio_id, order.instrument_id, fill.quantity, fill.price, when, external_id=name)
 
 
 def market_of(deployment: Deployment, symbols: list[str], matrix: PriceMatrix, row: int) -> Market:
@@ -95,12 +94,15 @@ def _trade_name(order: DeploymentOrder, fill: Fill) -> str:
     return f"{name}/{fill.name}" if fill.name else name
 
 
-def _limit_price(fill: Fill, symbol: str) -> Decimal:
+def _asked(order: DeploymentOrder, fill: Fill, tick: Decimal | None) -> AskedTrade:
+    return AskedTrade(order.instrument_id, fill.quantity, _limit_price(fill, tick), _trade_name(order, fill))
+
+
+def _limit_price(fill: Fill, tick: Decimal | None) -> Decimal:
     """What an order would be sent with: the price, on the symbol's tick where it has one, on the side that costs more.
 
     A fill is a close with costs in it, and lies on no tick.
     """
-    tick = Instrument.objects.values_list("price_tick", flat=True).get(pk=symbol)
     if not tick:
         return fill.price
     ticks = (fill.price / tick).to_integral_value(ROUND_CEILING if fill.quantity > 0 else ROUND_FLOOR)

@@ -3,17 +3,20 @@
 import logging
 from datetime import date
 
+import numpy as np
 from django.conf import settings
 from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 
+from apps.portfolios.matrix import load_current_matrix
 from apps.portfolios.models import Portfolio
-from apps.risk.limit_kinds import LIMIT_KINDS
+from apps.risk.limit_kinds import LIMIT_KINDS, BookKind
 from apps.risk.models import RiskLimit
 from apps.strategies.models import Deployment
 from apps.strategies.rollback import roll_back_by_itself
 from apps.strategies.running.drawdown import fall_since
 from apps.strategies.running.failures import too_many_failures
+from apps.strategies.universe import trading_rows
 
 logger = logging.getLogger(__name__)
 
@@ -42,10 +45,12 @@ def broken_gate(deployment: Deployment, day: date | None = None) -> str | None:
     """The first that is broken, in words and with its values; None where all hold.
 
     `day` is how far it has come, by default its `last_day`: what its book would do on recorded days that it has not
-    dealt with yet says nothing.
+    dealt with yet says nothing. Nor does a breach in the middle of a replay: the monitor takes the book of a day long
+    ago at the closes of now.
     """
     until = day or deployment.last_day
-    return _closed(deployment) or too_many_failures(deployment) or _too_deep(deployment, until) or _breach(deployment)
+    broken = _closed(deployment) or too_many_failures(deployment) or _too_deep(deployment, until)
+    return broken or (None if _replays(deployment, until) else _breach(deployment))
 
 
 def _closed(deployment: Deployment) -> str | None:
@@ -66,6 +71,30 @@ def _too_deep(deployment: Deployment, until: date | None) -> str | None:
     )
 
 
+def _replays(deployment: Deployment, until: date | None) -> bool:
+    """Whether it goes through days of before its activation, and the newest one is still to come.
+
+    A deployment that only waits for its next run is none: what it holds is what it is worth now.
+    """
+    if deployment.start_date is None or deployment.activated_at is None:
+        return False
+    if until is None:
+        return True
+    newest = load_current_matrix().dates[trading_rows(deployment, load_current_matrix())[-1]]
+    return until < deployment.activated_at.date() and np.datetime64(until) < newest
+
+
+def limits_losses(portfolio_id: str) -> bool:
+    """Whether a limit is in force that is measured by the stored history."""
+    losses = [name for name, kind in LIMIT_KINDS.items() if isinstance(kind, BookKind) and kind.stops_trading]
+    return RiskLimit.objects.filter(*_in_force(), portfolio=portfolio_id, active=True, kind__in=losses).exists()
+
+
+def _in_force() -> tuple[Q, Q]:
+    now = timezone.now()
+    return Q(effective_from=None) | Q(effective_from__lte=now), Q(effective_to=None) | Q(effective_to__gt=now)
+
+
 def _breach(deployment: Deployment) -> str | None:
     limit = _breached(deployment).first()
     if limit is None:
@@ -81,11 +110,9 @@ def _breached(deployment: Deployment) -> QuerySet[RiskLimit]:
 
     A breach from before it is not its fault: else a rollback into a book that is in breach would roll on to nothing.
     """
-    now = timezone.now()
-    in_force = Q(effective_from=None) | Q(effective_from__lte=now), Q(effective_to=None) | Q(effective_to__gt=now)
     seen = Q(evaluated_at__gte=F("updated_at"))
     began = Q(status_since=None) | Q(status_since__gte=deployment.activated_at)
     breached = {"action": RiskLimit.Action.BLOCK, "active": True, "status": RiskLimit.Status.BREACH}
-    return RiskLimit.objects.filter(*in_force, seen, began, portfolio=deployment.portfolio_id, **breached).order_by(
+    return RiskLimit.objects.filter(*_in_force(), seen, began, portfolio=deployment.portfolio_id, **breached).order_by(
         "pk"
     )

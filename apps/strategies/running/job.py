@@ -1,12 +1,16 @@
 """The task that brings an active deployment up to the newest trading day."""
 
+import logging
 from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
+from django.db import InterfaceError, OperationalError
 from django.db.models import Count, Q
 from django.utils import timezone
+from redis.exceptions import RedisError
 
+from apps.portfolios.histories import refresh_history
 from apps.portfolios.matrix import load_current_matrix
 from apps.strategies.asking import Strategies
 from apps.strategies.brokers import broker_for
@@ -16,8 +20,11 @@ from apps.strategies.models import Deployment, DeploymentOrder
 from apps.strategies.running.failures import is_counted, note_error
 from apps.strategies.running.runner import Runner
 from apps.strategies.running.stages import MovedOnError
-from apps.tasks.execution import Job, Outcome
-from nautilus.api.errors import DomainError
+from apps.tasks.errors import JobStoppedError
+from apps.tasks.execution import Job, Outcome, as_domain_error
+from nautilus.api.errors import DomainError, ended_by_limit
+
+logger = logging.getLogger(__name__)
 
 KIND = RUN
 
@@ -36,11 +43,27 @@ def run_deployment(job: Job) -> Outcome:
         return Outcome(_result(deployment, begun, None))
     try:
         runner = _run(job, deployment)
-    except DomainError as error:
-        if not is_counted(error):
-            note_error(deployment, error)
+    except Exception as error:
+        if not _goes_on_by_itself(error):
+            _note(job, deployment, error)
         raise
     return Outcome(_result(deployment, begun, runner))
+
+
+def _goes_on_by_itself(error: Exception) -> bool:
+    """The task has been taken away, or a store went away under it: it is tried again as it is."""
+    lost = isinstance(error, (JobStoppedError, OperationalError, InterfaceError, RedisError))
+    return lost and ended_by_limit(error) is None
+
+
+def _note(job: Job, deployment: Deployment, error: Exception) -> None:
+    """Of whatever else went wrong, a fault of ours or the task's time limit among it; what is counted is noted."""
+    if isinstance(error, DomainError) and is_counted(error):
+        return
+    try:
+        note_error(deployment, as_domain_error(error, job))
+    except Exception:  # the connection may be in the middle of a query; the task's own end says it all the same
+        logger.exception("What went wrong with %s could not be noted", deployment.pk)
 
 
 def _load(deployment_id: str) -> Deployment:
@@ -54,6 +77,7 @@ def _run(job: Job, deployment: Deployment) -> Runner:
         runner = Runner(deployment, matrix, broker_for(deployment.environment), strategies, job.progress)
         with suppress(DeploymentEndedError, MovedOnError):  # nothing is half done: each stage was written as a whole
             runner.go()
+    refresh_history(deployment.portfolio_id)
     return runner
 
 

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import date
+from typing import NoReturn
 
 import numpy as np
 from django.conf import settings
@@ -13,7 +14,7 @@ from apps.portfolios.histories import refresh_history
 from apps.portfolios.matrix import PriceMatrix
 from apps.strategies.asking import Strategies
 from apps.strategies.brokers import Broker
-from apps.strategies.errors import DeploymentEndedError
+from apps.strategies.errors import DeploymentEndedError, GateBrokenError
 from apps.strategies.kernels.schedule import is_due
 from apps.strategies.models import Deployment, DeploymentRun
 from apps.strategies.rollback import roll_back_by_itself
@@ -22,7 +23,7 @@ from apps.strategies.running.canary import is_released, share_on
 from apps.strategies.running.deciding import Plan, carry_out, make_plan
 from apps.strategies.running.failures import count_failure, is_counted
 from apps.strategies.running.filling import Filling, market_of
-from apps.strategies.running.gates import broken_gate
+from apps.strategies.running.gates import broken_gate, limits_losses
 from apps.strategies.running.orders import open_orders, work_open_orders
 from apps.strategies.running.stages import stage
 from apps.strategies.sandbox import SandboxError
@@ -80,8 +81,7 @@ class Runner:
         self._fill(row)
         day = self._day(row)
         if reason := broken_gate(self.deployment, day):
-            roll_back_by_itself(self.deployment.pk, reason)
-            raise DeploymentEndedError
+            self._roll_back(reason)
         share = share_on(self.deployment, self.matrix, day)
         if self._is_due(day, share):
             self._decide(row, share)
@@ -89,13 +89,25 @@ class Runner:
             self._pass(day)
         self.days.append(day)
 
+    def _roll_back(self, reason: str) -> NoReturn:
+        """Raises DeploymentEndedError; GateBrokenError where something else has it go on: it decides no more."""
+        roll_back_by_itself(self.deployment.pk, reason)
+        if Deployment.objects.filter(pk=self.deployment.pk, status=Deployment.Status.ACTIVE).exists():
+            raise GateBrokenError(
+                f"{self.deployment.pk} is to be rolled back and still active: {reason}.",
+                "Another rollback or deployment is under way: follow it, or roll back with force.",
+            )
+        raise DeploymentEndedError
+
     def _fill(self, row: int) -> None:
         if self.broker.simulated and not open_orders(self.deployment.pk).exists():
             return
         with stage(self.deployment.pk, self.deployment.last_day) as held:
             symbols = list(open_orders(held.pk).values_list("instrument_id", flat=True).distinct())
             booked = Filling(held, self.broker, market_of(held, symbols, self.matrix, row)).fill()
-        if booked:  # limits on losses and the gates look at it
+        # Else once a task (job.py): storing years of history takes most of a replayed day's time, and the gate on
+        # drawdowns values the days by itself where the stored history is behind.
+        if booked and limits_losses(self.deployment.portfolio_id):
             refresh_history(self.deployment.portfolio_id)
 
     def _is_due(self, day: date, share: float) -> bool:

@@ -12,16 +12,17 @@ from apps.strategies.sandbox.inside.allowed import ALLOWED_MODULES, FORBIDDEN_BU
 LARGEST_CODE_BYTES = 100_000
 FUNCTION = "target_weights"
 PARAMETERS = 2
+MOST_FAULTS = 100
 
 ALLOWED_DUNDERS = frozenset({"__init__", "__name__", "__post_init__"})
 
-# Attributes that read or write files, evaluate text, or lead to other modules and to frames.
+# Attributes that read or write files, evaluate text, tell the time, or lead to other modules and to frames.
 # fmt: off
 FORBIDDEN_ATTRIBUTES = frozenset({
     "DataSource", "builtins", "core", "ctypes", "ctypeslib", "eval", "f2py", "fromfile", "genfromtxt", "gc",
     "importlib", "inspect", "io", "load", "loadtxt", "memmap", "modules", "open_memmap", "os", "query",
     "save", "savetxt", "savez", "savez_compressed", "subprocess", "sys", "tofile", "cr_frame", "f_back",
-    "f_builtins", "f_globals", "f_locals", "gi_frame", "tb_frame", "to_clipboard", "to_csv", "to_excel",
+    "f_builtins", "f_globals", "f_locals", "gi_frame", "now", "tb_frame", "to_clipboard", "today", "utcnow", "to_csv", "to_excel",
     "to_feather", "to_hdf", "to_html", "to_iceberg", "to_json", "to_latex", "to_markdown", "to_orc",
     "to_parquet", "to_pickle", "to_sql", "to_stata", "to_xml",
 })
@@ -37,7 +38,7 @@ class CodeFault(NamedTuple):
 
 
 def code_faults(code: str) -> list[CodeFault]:
-    """Every fault, by line; none where the code may be run."""
+    """The faults, by line, at most MOST_FAULTS of them; none where the code may be run."""
     if (size := len(code.encode("utf-8", "replace"))) > LARGEST_CODE_BYTES:
         return [CodeFault(1, "code_too_large", f"The code has {size:,} bytes, more than {LARGEST_CODE_BYTES:,}.")]
     try:
@@ -46,7 +47,8 @@ def code_faults(code: str) -> list[CodeFault]:
         return [CodeFault(error.lineno or 1, "syntax", f"This is no Python: {error.msg}.")]
     except (ValueError, RecursionError, MemoryError) as error:
         return [CodeFault(1, "syntax", f"This cannot be read as Python: {error}.")]
-    return sorted([*_signature_faults(tree), *_node_faults(tree)])
+    faults = sorted([*_signature_faults(tree), *_node_faults(tree), *_module_state_faults(tree)])
+    return faults[:MOST_FAULTS]
 
 
 def imported_modules(code: str) -> tuple[str, ...]:
@@ -94,6 +96,28 @@ def _node_faults(tree: ast.Module) -> Iterator[CodeFault]:
             yield from check(node)
 
 
+def _module_state_faults(tree: ast.Module) -> Iterator[CodeFault]:
+    """A module lives on from call to call in a backtest, and not in what runs: what is left there makes them differ."""
+    modules = {
+        alias.asname or alias.name.partition(".")[0]
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for alias in node.names
+    }
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and not isinstance(node.ctx, ast.Load) and _root(node) in modules:
+            yield CodeFault(
+                node.lineno, "module_changed",
+                f"{ast.unparse(node)} belongs to a module: nothing may be kept there from one call to the next.",
+            )  # fmt: skip
+
+
+def _root(node: ast.expr) -> str:
+    while isinstance(node, ast.Attribute):
+        node = node.value
+    return node.id if isinstance(node, ast.Name) else ""
+
+
 def _line(node: ast.AST) -> int:
     return getattr(node, "lineno", 1)
 
@@ -132,8 +156,8 @@ def _attribute_faults(node: ast.Attribute) -> Iterator[CodeFault]:
     if node.attr in FORBIDDEN_ATTRIBUTES or node.attr.startswith(("_", "read_")):
         yield CodeFault(
             node.lineno, "forbidden_attribute",
-            f".{node.attr} may not be used: a strategy has its prices and parameters, and no files, text to evaluate "
-            "or insides of Python.",
+            f".{node.attr} may not be used: a strategy has its prices and parameters, and no files, clock, text to "
+            "evaluate or insides of Python.",
         )  # fmt: skip
 
 

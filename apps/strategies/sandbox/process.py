@@ -103,12 +103,17 @@ class Process:
         return bool(self._received)
 
     def end(self) -> Ending:
-        """Kills the process where it still runs, and reaps it; a second time it says the same."""
+        """Kills the process where it still runs, and reaps it; a second time it says the same.
+
+        Without the right to kill another user's process (CAP_KILL) its pipe is closed, at whose end it leaves by
+        itself, and its limit on CPU time is the last word.
+        """
         if self._ending is None:
             try:
-                with suppress(ProcessLookupError):
+                with suppress(ProcessLookupError, PermissionError):
                     os.killpg(self.pid, signal.SIGKILL)
             finally:
+                self._stdin.close()
                 self._ending = self._reap()
         return self._ending
 

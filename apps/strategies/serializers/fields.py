@@ -4,9 +4,8 @@ from typing import Any
 
 from rest_framework import serializers
 
+from apps.strategies.versions import LARGEST_VERSION
 from nautilus.api.serializers import NumberField, StrictSerializer, WholeNumberField
-
-LARGEST_VERSION = 2_147_483_647
 
 
 class NothingSerializer(StrictSerializer):

@@ -66,10 +66,13 @@ def make_deployment(
 
 def _make_steps(deployment: Deployment) -> None:
     live = ["approval"] if deployment.environment == "live" else []
-    done = "pending" if deployment.status in IN_PIPELINE else "succeeded"
-    for position, name in enumerate(["validate", "backtest", "risk", *live, "activate"]):
+    names = ["validate", "backtest", "risk", *live, "activate"]
+    waits = deployment.status == "awaiting_approval"
+    done = names.index("approval") if waits else 0 if deployment.status in IN_PIPELINE else len(names)
+    for position, name in enumerate(names):
+        ended = {"status": "succeeded", "finished_at": timezone.now()} if position < done else {"status": "pending"}
         DeploymentStep.objects.create(
-            deployment=deployment, name=name, position=position, status=done, log=f"{name} was here\n", result={"n": 1}
+            deployment=deployment, name=name, position=position, log=f"{name} was here\n", result={"n": 1}, **ended
         )
 
 

@@ -3,16 +3,20 @@
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
+from datetime import timedelta
 from decimal import Decimal
 from itertools import count
 from typing import Any
 
+from django.db.models import F
 from django.utils import timezone
 
-from apps.portfolios.models import Portfolio, Trade
+from apps.portfolios.models import Portfolio, PriceVersion, Trade
 from apps.portfolios.tests.factories import INCEPTION
 from apps.strategies.kinds import RUN
 from apps.strategies.models import Deployment, DeploymentOrder, Environment, Strategy, StrategyVersion
+from apps.strategies.running.calendar import GRACE_SECONDS
+from apps.strategies.running.due import RETRY_SECONDS
 from apps.strategies.running.job import run_deployment
 from apps.strategies.sandbox import Answer, BadWeightsError
 from apps.tasks.execution import Job
@@ -79,6 +83,18 @@ def make_active(
         symbols=sorted(symbols),
         **{**defaults, **fields},
     )
+
+
+def pass_grace() -> None:
+    """As if everything had been imported long ago: what the newest day lacks does not come any more."""
+    PriceVersion.objects.update(created_at=timezone.now() - timedelta(seconds=GRACE_SECONDS + 1))
+
+
+def pass_retry(deployment: Deployment) -> None:
+    """As if RETRY_SECONDS had passed since it failed."""
+    earlier = timedelta(seconds=RETRY_SECONDS + 1)
+    Deployment.objects.filter(pk=deployment.pk).update(last_error_at=F("last_error_at") - earlier)
+    Task.objects.filter(kind=RUN, status=Task.Status.FAILED).update(finished_at=F("finished_at") - earlier)
 
 
 def run(deployment: Deployment) -> dict[str, Any]:

@@ -3,6 +3,8 @@
 from typing import Any
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from rest_framework.test import APIClient
 
 from apps.portfolios.models import Portfolio
@@ -192,6 +194,13 @@ def test_repeated_request_deploys_once(strategist: APIClient) -> None:
     assert Deployment.objects.count() == Task.objects.count() == 1
     other = strategist.post(DEPLOY, ASKED | {"version": 2}, HTTP_IDEMPOTENCY_KEY="k")
     assert errors_of(other) == [("idempotency_key_reused", None)]
+
+
+def test_portfolio_is_looked_up_once(strategist: APIClient) -> None:
+    with CaptureQueriesContext(connection) as captured:
+        assert strategist.post(DEPLOY, ASKED).status_code == 202
+    looked_up = 'FROM "portfolios_portfolio" WHERE'
+    assert len([query for query in captured if looked_up in query["sql"]]) == 1
 
 
 # --- Approving ---------------------------------------------------------------------------------------------------

@@ -16,13 +16,13 @@ from rest_framework.test import APIClient
 from apps.portfolios.models import Portfolio
 from apps.portfolios.tests.factories import make_client, make_portfolio, make_prices, make_user
 from apps.strategies import deployments
-from apps.strategies.activation import activate
-from apps.strategies.errors import DeploymentEndedError
+from apps.strategies.deployments import submit_pipeline
 from apps.strategies.models import IN_PIPELINE, Deployment, StrategyVersion
-from apps.strategies.pipeline.progress import Attempt, begin
+from apps.strategies.pipeline.job import run_deploy
 from apps.strategies.rollback import roll_back_by_itself
 from apps.strategies.tests.api_factories import URL, detail_of, errors_of, make_deployment, make_versions
 from apps.strategies.tests.racing import Call, at_once, queued
+from apps.tasks.execution import Job, Outcome, execute, take
 from apps.tasks.models import Task
 
 pytestmark = [pytest.mark.slow, pytest.mark.django_db(transaction=True)]
@@ -255,19 +255,20 @@ def coming(second: Deployment, versions: list[StrategyVersion]) -> Deployment:
 
 
 def activating(deployment: Deployment) -> Call:
-    """The worker's last step, begun; the call says whether it could be finished."""
-    deployment.steps.filter(name="activate").update(status="pending")
-    attempt = begin(deployment.pk, "activate")
-    assert attempt is not None
-    return partial(is_finished, attempt)
+    """The worker's last step, begun; the call ends the task and with it activates. It says whether that was done."""
+    deployment.steps.exclude(name="activate").update(status="succeeded")
+    task = submit_pipeline(deployment, None)
+    job = take(str(task.pk), "w1")
+    assert job is not None
+    outcome = run_deploy(job)
+    return partial(is_finished, job, outcome)
 
 
-def is_finished(attempt: Attempt) -> bool:
-    try:
-        attempt.succeed(None, also=activate)
-    except DeploymentEndedError:
-        return False
-    return True
+def is_finished(job: Job, outcome: Outcome) -> bool:
+    execute(job, lambda _: outcome)
+    task = Task.objects.get(pk=job.task.pk)
+    assert task.status in ("succeeded", "cancelled"), task.error
+    return task.status == "succeeded"
 
 
 @both_orders

@@ -6,8 +6,11 @@ from typing import Any
 
 import pytest
 from django.contrib.admin.models import LogEntry
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from apps.portfolios.ledger import close_portfolio
 from apps.portfolios.tests.factories import make_portfolio, make_prices, make_user
 from apps.strategies.models import Deployment, StrategyVersion
 from apps.strategies.tests.admin_pages import (
@@ -95,6 +98,14 @@ def test_lists_of_deployments_and_orders_take_no_query_a_row(deployment, django_
             page(client, path)
 
 
+def test_list_reads_neither_steps_nor_symbols(deployment):
+    deployment.steps.update(log="x" * 1_000)
+    with CaptureQueriesContext(connection) as captured:
+        assert "DEPLOY_001" in page(staff("risk_manager"), DEPLOYMENTS)
+    read = [query["sql"] for query in captured]
+    assert [sql for sql in read if "deployment_steps" in sql or '"deployments"."symbols",' in sql] == []
+
+
 def test_page_shows_the_steps_with_times_attempts_gates_and_the_curve(deployment):
     began = timezone.now() - timedelta(minutes=5)
     times = {"started_at": began, "finished_at": began + timedelta(seconds=125), "attempts": 2}
@@ -162,9 +173,10 @@ def test_operator_rolls_back_with_force_and_a_reason(deployment):
     assert "checked" in page(client, f"{DEPLOYMENT}/roll_back/")
     assert Deployment.objects.get().status == "active"
     told = said_after(client, f"{DEPLOYMENT}/roll_back/", reason="it loses money", force="on")
-    assert "DEPLOY_001 is rolled_back: rolled back by otto: it loses money" in told
+    assert "DEPLOY_001 is rolled_back." in told
     done = Deployment.objects.get()
     assert (done.status, done.ended_by.username) == ("rolled_back", "otto")
+    assert done.reason == "rolled back by otto: it loses money"
     entry = LogEntry.objects.get()
     assert (entry.user.username, entry.object_id) == ("otto", "DEPLOY_001")
     assert "with force: it loses money" in entry.change_message
@@ -188,6 +200,27 @@ def test_rollback_that_is_refused_says_why_and_changes_nothing(deployment, role,
     assert said in said_after(staff(role), f"{DEPLOYMENT}/roll_back/", reason="x", **form)
     assert list(Deployment.objects.values_list("pk", "status")) == [("DEPLOY_001", "active")]
     assert not LogEntry.objects.exists()
+
+
+def test_operator_who_rolls_back_what_has_ended_is_told_none_of_the_figures(versions):
+    make_prices()
+    book, why = make_portfolio("HIDDEN", groups=["others"]), "risk: var_99 would be 61234.50, the limit is 50000.00"
+    make_deployment(versions[1], book, status="failed", reason=why)
+    told = said_after(staff("operator", groups=[]), f"{DEPLOYMENT}/roll_back/", reason="x", force="on")
+    assert "DEPLOY_001 is failed: it does not run." in told
+    assert "61234" not in told
+
+
+def test_operator_who_rolls_back_again_is_told_none_of_the_figures_of_the_first_time(versions):
+    make_prices()
+    book, now = make_portfolio("HIDDEN", groups=["others"]), timezone.now()
+    first = make_deployment(versions[0], book, "DEPLOY_000", status="superseded", activated_at=now)
+    why = "rolled back by itself: drawdown of 31.07%"
+    make_deployment(versions[1], book, status="rolled_back", activated_at=now, previous=first, reason=why)
+    close_portfolio(book.pk)
+    told = said_after(staff("operator", groups=[]), f"{DEPLOYMENT}/roll_back/", reason="x", force="on")
+    assert "DEPLOY_001 is rolled_back." in told
+    assert "31.07" not in told
 
 
 def test_rollback_needs_a_reason(deployment):

@@ -10,6 +10,7 @@ from rest_framework.test import APIClient
 from apps.portfolios.tests.factories import client_of, make_portfolio, make_prices, make_trade, make_user
 from apps.realtime.access import may_subscribe
 from apps.strategies.models import StrategyVersion
+from apps.strategies.representation import deployment_as_told
 from apps.strategies.tests.api_factories import (
     URL,
     detail_of,
@@ -58,6 +59,21 @@ def test_list_shows_steps_without_logs() -> None:
         ("activate", "succeeded"),
     ]
     assert all("log" not in step and "result" not in step for step in row["steps"])
+
+
+def test_symbols_stand_in_a_single_deployment_and_their_number_everywhere(version: StrategyVersion) -> None:
+    symbols = [f"SYM{number:04d}" for number in range(5_000)]
+    big = make_deployment(version, make_portfolio("BIG"), "DEPLOY_003", symbols=symbols)
+    client = client_of("viewer")
+    single = client.get(f"{DEPLOYMENTS}/DEPLOY_003").json()
+    assert (single["symbols"], single["symbols_count"]) == (symbols, 5_000)
+    with CaptureQueriesContext(connection) as captured:
+        (row,) = client.get(f"{DEPLOYMENTS}?portfolio_id=BIG").json()["results"]
+        told = deployment_as_told(big)
+    for shown in (row, told):
+        assert shown["symbols_count"] == 5_000
+        assert "symbols" not in shown
+    assert not [query for query in captured if '"deployments"."symbols",' in query["sql"]]
 
 
 def test_one_deployment_shows_each_steps_times_log_and_figures() -> None:

@@ -104,6 +104,15 @@ def test_parameters_are_compared_by_name(left: Any, right: Any, diff: dict[str, 
     assert diff_parameters(left, right) == expected
 
 
+def test_names_that_would_be_longer_than_anybody_reads_are_of_whole_objects() -> None:
+    left, right = ({"k" * 200: {"m" * 200: {str(n): value for n in range(5_000)}}, "a": value} for value in (1, 2))
+    diff = diff_parameters(left, right)
+    assert list(diff["changed"]) == ["a", "k" * 200]
+    assert diff["changed"]["k" * 200] == {"from": left["k" * 200], "to": right["k" * 200]}
+    few, others = ({"k" * 200: {"m" * 200: {str(n): value for n in range(100)}}} for value in (1, 2))
+    assert f"{'k' * 200}.{'m' * 200}.99" in diff_parameters(few, others)["changed"]
+
+
 def test_one_and_true_are_two_values() -> None:
     assert list(diff_parameters({"a": 1, "b": 1}, {"a": True, "b": 1.0})["changed"]) == ["a", "b"]
 

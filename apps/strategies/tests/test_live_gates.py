@@ -15,7 +15,15 @@ from apps.strategies.running import gates
 from apps.strategies.running.drawdown import deepest_fall
 from apps.strategies.running.gates import broken_gate, watch_deployments
 from apps.strategies.sandbox import BadWeightsError, CodeRefusedError, StrategyRaisedError
-from apps.strategies.tests.running_factories import BROKEN, FIXED, RUNNING_SETTINGS, make_active, orders_of, run
+from apps.strategies.tests.running_factories import (
+    BROKEN,
+    FIXED,
+    RUNNING_SETTINGS,
+    make_active,
+    orders_of,
+    pass_retry,
+    run,
+)
 
 pytestmark = pytest.mark.django_db
 
@@ -62,6 +70,7 @@ def test_three_failures_in_a_row_roll_it_back_with_the_error():
     make_prices({"AAA": [10.0]})
     deployment = make_active(make_portfolio(), BROKEN, {}, ["AAA"])
     for _ in range(3):
+        pass_retry(deployment)
         _fail(deployment)
     assert (deployment.status, deployment.failures_in_row) == ("rolled_back", 3)
     assert "3 failures in a row, the last: The strategy raised RuntimeError in line 3" in deployment.reason

@@ -1,5 +1,6 @@
 """Three-way merges of lines and of parameters: what holds, what collides, and that nothing is lost."""
 
+import json
 import random
 from difflib import SequenceMatcher
 from itertools import pairwise
@@ -9,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from apps.strategies.content_merging import merge_contents
-from apps.strategies.contents import MAX_BYTES, checked_content, lines_of
+from apps.strategies.content_merging import MAX_HUNKS, merge_contents
+from apps.strategies.contents import MAX_BYTES, MAX_NAME, checked_content, lines_of
 from apps.strategies.kernels.matching import LineMatcher, matching_blocks
 from apps.strategies.kernels.merging import merge_lines, merge_parameters
 
@@ -240,3 +241,36 @@ def test_merge_that_is_too_large_to_post_collides_as_a_whole() -> None:
     assert (result.code, result.content) == (None, None)
     assert result.parameters_text == '{"branch":1,"head":1}'
     assert "The code has 199,808 bytes" in result.hunks[0]["detail"]  # 2 x (99,900 + LF) + 6
+
+
+def nested_numbers(value: int, count: int) -> dict[str, Any]:
+    """`count` numbers, 19 objects deep, each named by 200 characters."""
+    parameters: dict[str, Any] = {str(number): value for number in range(count)}
+    for _ in range(19):
+        parameters = {"k" * MAX_NAME: parameters}
+    return parameters
+
+
+@pytest.mark.parametrize("count", [MAX_HUNKS + 1, 400])  # too many; of too long paths: 400 x 19 x 200
+def test_collisions_that_are_too_many_or_too_long_are_one_hunk(count: int) -> None:
+    sides = [checked_content("x = 1\n", nested_numbers(value, count)) for value in (0, 1, 2)]
+    result = merge_contents(*sides)
+    (hunk,) = result.hunks
+    assert (result.parameters_text, hunk["path"], hunk["branch"]) == (None, [], sides[2].parameters)
+    assert f"collide in {count} places" in hunk["detail"]
+    assert len(json.dumps(result.hunks)) < 3 * MAX_BYTES
+
+
+def test_collisions_that_can_be_read_are_a_hunk_each() -> None:
+    result = merge_contents(*(checked_content("x = 1\n", nested_numbers(value, 200)) for value in (0, 1, 2)))
+    assert len(result.hunks) == 200
+
+
+def test_too_many_collisions_of_lines_are_one_hunk() -> None:
+    count = MAX_HUNKS + 1
+    sides = [
+        checked_content("".join(f"x = {value}\nkept_{number}\n" for number in range(count)), {}) for value in (0, 1, 2)
+    ]
+    (hunk,) = merge_contents(*sides).hunks
+    assert hunk["head"] == {"start": 1, "lines": sides[1].lines}
+    assert f"collide in {count} places" in hunk["detail"]

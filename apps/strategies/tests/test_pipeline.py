@@ -1,13 +1,14 @@
 """From a request to a deployment that is active, or to a clear end."""
 
-from datetime import timedelta
+from datetime import date, timedelta
+from decimal import Decimal
 
 import pytest
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 from rest_framework.exceptions import PermissionDenied
 
-from apps.portfolios.ledger import close_portfolio
+from apps.portfolios.ledger import book_cash_flow, close_portfolio
 from apps.portfolios.tests.factories import make_prices, make_trade, make_user
 from apps.risk.tests.desks import make_limit
 from apps.strategies import deployments
@@ -18,6 +19,7 @@ from apps.strategies.errors import (
     DeploymentStateError,
     DeploymentUnderWayError,
     NoBrokerError,
+    OtherEnvironmentError,
     OwnDeploymentError,
     UnknownSymbolsError,
 )
@@ -31,6 +33,7 @@ from apps.strategies.tests.deploy_factories import (
     TREND,
     ask,
     deploy,
+    make_active,
     make_paper,
     make_version,
     make_wandering_prices,
@@ -102,6 +105,13 @@ def test_second_deployment_to_a_portfolio_waits_until_the_first_has_come_through
 @pytest.mark.parametrize(
     ("code", "step", "words"),
     [
+        (
+            "import pandas as pd\ndef target_weights(prices, params):\n    width = pd.get_option('display.width')\n"
+            "    pd.set_option('display.width', width + 1)\n    return {'AAA': width / 1000}\n",
+            "validate",
+            "earlier call",
+        ),
+        ("import numpy as np\nnp.calls = 1\n" + HALVES, "validate", "np.calls belongs to a module"),
         ("import os\n" + HALVES, "validate", "os"),
         ("def target_weights(prices):\n    return {}\n", "validate", "target_weights"),
         ("def target_weights(prices, params):\n    return {'AAA': 1 / 0}\n", "validate", "ZeroDivisionError"),
@@ -113,13 +123,23 @@ def test_second_deployment_to_a_portfolio_waits_until_the_first_has_come_through
             "AAA",
         ),
         (
-            "def target_weights(prices, params):\n    if len(prices) < 39:\n        raise ValueError('too short')\n"
+            "def target_weights(prices, params):\n    if len(prices) < 30:\n        raise ValueError('too short')\n"
             "    return {'AAA': 0.5}\n",
             "backtest",
             "too short",
         ),
     ],
-    ids=["import", "signature", "raises", "nan", "gross", "chance", "raises in the backtest"],
+    ids=[
+        "keeps what a call left",
+        "changes a module",
+        "import",
+        "signature",
+        "raises",
+        "nan",
+        "gross",
+        "chance",
+        "raises in the backtest",
+    ],
 )
 def test_version_that_is_no_good_fails_at_its_step_and_says_why(code, step, words):
     deployment = deploy(make_version(code), make_paper())
@@ -191,9 +211,33 @@ def test_start_date_lies_in_the_portfolios_life_and_is_for_paper(settings):
 def test_recorded_days_are_not_traded_on_a_book_that_has_moved_since():
     version, portfolio = make_version(), make_paper()
     trade = make_trade(portfolio, "AAA", 1, 100)
-    with pytest.raises(BadStartDateError, match="was traded last on 2022-01-03"):
+    with pytest.raises(BadStartDateError, match="was booked on last on 2022-01-03"):
         ask(version, portfolio, start_date=trade.traded_at.date())
+    paid_in = make_paper()
+    book_cash_flow(paid_in.pk, Decimal(9_000), date(2022, 1, 10))
+    with pytest.raises(BadStartDateError, match="2022-01-10"):
+        ask(version, paid_in, start_date=date(2022, 1, 5))
     assert ask(version, portfolio, start_date=trade.traded_at.date() + timedelta(days=1))[0].status == Status.PENDING
+
+
+def test_book_that_moves_on_the_way_is_not_replayed():
+    portfolio = make_paper()
+    deployment, task = ask(make_version(), portfolio, start_date=portfolio.inception_date)
+    make_trade(portfolio, "AAA", 1, 100)
+    assert work(task).error["code"] == "start_date_invalid"
+    deployment.refresh_from_db()
+    assert deployment.status == Status.FAILED
+
+
+def test_paper_and_live_are_never_active_on_one_portfolio(settings):
+    settings.LIVE_BROKER, settings.MAX_PRICE_AGE_SECONDS = LIVE, 0
+    version, portfolio, admin = make_version(), make_paper(), make_user("admin")
+    live = deploy(version, portfolio, environment="live", user=admin)
+    make_active(version, portfolio)
+    with pytest.raises(OtherEnvironmentError, match="paper"):
+        approve_deployment(live.pk, make_user("risk_manager"))
+    live.refresh_from_db()
+    assert live.status == Status.AWAITING_APPROVAL
 
 
 # --- Live ---------------------------------------------------------------------------------------------------------

@@ -1,8 +1,6 @@
 """Out to Git and back: names, parents and branches stay; what was edited by hand comes in; what is broken does not."""
 
-import os
 import shutil
-import subprocess
 from collections.abc import Callable
 from io import StringIO
 from pathlib import Path
@@ -15,6 +13,7 @@ from apps.strategies.errors import HistoryBrokenError, RepositoryError, Strategy
 from apps.strategies.merge_requests import resolve_version_conflict
 from apps.strategies.models import MergeRequest, Strategy, StrategyVersion
 from apps.strategies.repository import export_repository, import_repository
+from apps.strategies.tests.git_factories import Git, git_in
 from apps.strategies.tests.version_factories import (
     code_of,
     make_collision,
@@ -27,14 +26,6 @@ from apps.strategies.version_history import rebuild_version_history
 
 pytestmark = pytest.mark.django_db
 
-Git = Callable[..., str]
-
-IDENTITY = {"GIT_CONFIG_GLOBAL": "/dev/null", "GIT_CONFIG_SYSTEM": "/dev/null"} | {
-    f"GIT_{who}_{what}": value
-    for who in ("AUTHOR", "COMMITTER")
-    for what, value in (("NAME", "Jane Doe"), ("EMAIL", "jane@example.org"))
-}
-
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
@@ -46,20 +37,7 @@ def git(folder: Path) -> Git:
     """Git in the folder, as Jane Doe."""
     if not shutil.which("git"):
         pytest.skip("git is not installed")
-
-    def run(*arguments: str, date: str = "2030-01-01T00:00:00Z") -> str:
-        dates = {"GIT_AUTHOR_DATE": date, "GIT_COMMITTER_DATE": date}
-        done = subprocess.run(
-            ["git", *arguments],
-            cwd=folder,
-            env=os.environ | IDENTITY | dates,
-            check=True,
-            capture_output=True,
-            text=True,
-        )
-        return done.stdout
-
-    return run
+    return git_in(folder)
 
 
 def make_history() -> Strategy:
@@ -206,7 +184,7 @@ def make_git_history(folder: Path, git: Git, branch: str = "main") -> None:
     git("init", "-q", "-b", branch)
     (folder / "README").write_text("A strategy\n")
     git("add", "-A")
-    git("commit", "-m", "Readme", date="2029-01-01T00:00:00Z")
+    git("commit", "-m", "Readme", date="2020-01-01T00:00:00Z")
     (folder / "strategy.py").write_text(code_of())
     git("add", "-A")
     git("commit", "-m", "Start")

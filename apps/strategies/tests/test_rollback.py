@@ -182,6 +182,16 @@ def test_rollback_that_is_approved_keeps_its_reason(settings, portfolio):
     assert "it loses money" in second.reason
 
 
+def test_forced_rollback_replaces_a_patient_one_that_is_under_way(second, user):
+    patient, waiting = roll_back_deployment(second, user=user)
+    roll_back_by_itself(second.pk, "drawdown of 30.00%")
+    assert (status_of(second), status_of(patient)) == (Status.ROLLED_BACK, Status.FAILED)
+    assert work(waiting).status == "cancelled"
+    back = Deployment.objects.get(rolls_back=second, skip_backtest=True)
+    work(Task.objects.get(pk=back.task_id))
+    assert status_of(back) == Status.ACTIVE
+
+
 def test_rollback_to_its_own_version_or_to_none_that_exists_is_refused(second, user):
     with pytest.raises(DeploymentStateError, match="version 2 itself"):
         roll_back_deployment(second, user=user, to_version=2)

@@ -10,7 +10,7 @@ from django.db import connection, connections
 
 from apps.portfolios.models import Trade
 from apps.portfolios.tests.factories import make_portfolio, make_prices
-from apps.strategies.running import asking
+from apps.strategies import asking
 from apps.strategies.tests.running_factories import RUNNING_SETTINGS, SandboxInHere, book_of, make_active, run
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -20,6 +20,7 @@ from apps.strategies.tests.running_factories import (
     make_active,
     make_version,
     orders_of,
+    pass_grace,
     run,
     trades_of,
 )
@@ -236,6 +237,48 @@ def test_paper_portfolio_without_steps_differs_by_the_ledgers_rounding_alone():
 # --- New prices -----------------------------------------------------------------------------------------------------
 
 
+EQUAL_OF_PRICED = """
+def target_weights(prices, params):
+    priced = prices.iloc[-1].dropna()
+    return {symbol: 0.8 / len(priced) for symbol in priced.index}
+"""
+
+
+def test_newest_day_is_decided_on_once_what_had_a_close_before_has_one():
+    """AAA is imported first: alone it would be given all, for a month. GONE, which had no close before, is not awaited."""
+    make_prices({"AAA": [10.0] * 2, "BBB": [50.0] * 2, "GONE": [5.0, None]})
+    deployment = make_active(make_portfolio(), EQUAL_OF_PRICED, {}, ["AAA", "BBB", "GONE"], start_date=DAYS[2])
+    make_prices({"AAA": [10.0]}, start=DAYS[2])
+    assert run(deployment)["days"] == 0
+    make_prices({"BBB": [50.0]}, start=DAYS[2])
+    assert run(deployment)["days"] == 1
+    assert deployment.runs.get().weights == {"AAA": 0.4, "BBB": 0.4}
+
+
+def test_newest_day_waits_for_the_benchmark_as_well():
+    make_prices({"AAA": [10.0], "MARKET": [100.0]})
+    portfolio = make_portfolio(benchmark_id="MARKET")
+    deployment = make_active(portfolio, parameters={"weights": {}}, symbols=["AAA"])
+    make_prices({"AAA": [10.0]}, start=DAYS[1])
+    assert run(deployment)["to"] == "2022-01-03"
+    make_prices({"MARKET": [101.0]}, start=DAYS[1])
+    assert run(deployment)["to"] == "2022-01-04"
+
+
+def test_day_that_lacks_a_close_waits_no_longer_than_until_the_next_one():
+    make_prices({"AAA": [10.0] * 3, "BBB": [50.0, None, 50.0]})
+    assert run(make_active(make_portfolio(), EQUAL_OF_PRICED, {}))["days"] == 3
+
+
+def test_day_that_lacks_a_close_waits_no_longer_than_the_grace_whatever_else_is_imported():
+    make_prices({"AAA": [10.0] * 2, "BBB": [50.0, None]})
+    deployment = make_active(make_portfolio(), EQUAL_OF_PRICED, {})
+    assert run(deployment)["days"] == 1
+    pass_grace()
+    make_prices({"OTHER": [1.0] * 2})
+    assert run(deployment)["days"] == 1
+
+
 def test_corrected_closes_of_old_days_replay_nothing():
     make_prices({"AAA": [10.0, 11.0, 12.0], "BBB": [50.0] * 3})
     portfolio = make_portfolio()
@@ -258,6 +301,7 @@ def test_order_without_a_close_stays_open_until_the_next_one():
 
 def test_close_that_comes_late_fills_the_order_of_its_day():
     make_prices({"AAA": [10.0] * 2, "BBB": [50.0, None]})
+    pass_grace()
     portfolio = make_portfolio()
     deployment = make_active(portfolio, schedule="monthly")
     run(deployment)
@@ -281,6 +325,7 @@ def test_book_with_closes_too_old_on_the_day_is_not_traded():
 
 def test_decision_cancels_what_is_still_open():
     make_prices({"AAA": [10.0] * 2, "BBB": [50.0, None]})
+    pass_grace()
     weights = """
 def target_weights(prices, params):
     return {"AAA": 0.5, "BBB": 0.3} if len(prices) == 1 else {"AAA": 0.5}

@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 import pytest
 
 from apps.portfolios.tests.factories import make_portfolio, make_prices, trading_days
-from apps.strategies.running import asking
+from apps.strategies import asking
 from apps.strategies.running.due import submit_due_runs
 from apps.strategies.sandbox import Answer
 from apps.strategies.tests.running_factories import RUNNING_SETTINGS, SandboxInHere, book_of, make_active, run

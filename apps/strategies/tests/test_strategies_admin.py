@@ -5,7 +5,9 @@ from typing import Any
 import pytest
 from django.apps import apps
 from django.contrib.admin.models import LogEntry
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 
 from apps.portfolios.tests.factories import make_portfolio
 from apps.strategies.admin.drafts import HEAD_MARK
@@ -170,6 +172,15 @@ def test_merge_request_shows_what_collides_side_by_side(merge):
     assert [value for value in ("1.0", "0.5", "0.8") if f"<td>{value}</td>" in text] == ["1.0", "0.5", "0.8"]
 
 
+def test_list_of_merge_requests_counts_what_collides_without_reading_it(versions):
+    post_next(EQUAL_WEIGHT.replace("share =", "part ="))
+    collide(EQUAL_WEIGHT.replace("share =", "mine ="), gross=0.8, other={"a": 1})
+    with CaptureQueriesContext(connection) as captured:
+        text = page(staff("risk_manager"), f"{PAGES}/mergerequest/")
+    assert "1 in the code, 1 in the parameters" in text
+    assert not [query for query in captured if ', "strategy_merge_requests"."hunks",' in query["sql"]]
+
+
 def test_latest_resolves_once_it_is_confirmed(merge):
     client = staff("strategist", username="sophie")
     path = f"{PAGES}/mergerequest/{merge.pk}/latest/"
@@ -231,6 +242,8 @@ def test_what_collides_with_a_head_that_has_moved_stays_in_the_form_with_the_new
         ({"parameters": "{"}, "This is not JSON"),
         ({"parameters": "[1]"}, "Expected an object"),
         ({"parameters": '{"a": NaN}'}, "finite"),
+        ({"parameters": "[" * 100_000}, "This is nested too deep"),
+        ({"parameters": '{"a":' * 900 + "1" + "}" * 900}, "nested"),
         ({"code": "a\0b"}, "Null characters are not allowed"),
         ({"message": ""}, "This field is required"),
     ],

@@ -20,15 +20,15 @@ def strategist() -> APIClient:
 
 
 def test_strategy_gets_the_next_id_and_is_answered_as_it_is_read(strategist: APIClient) -> None:
-    make_versions("STRATEGY_007")
+    make_versions("STRATEGY_001")
     answer = strategist.post(STRATEGIES, {"name": "Momentum", "description": "What rose goes on."})
     assert answer.status_code == 201
     body = answer.json()
-    assert answer.headers["Location"] == f"{STRATEGIES}/STRATEGY_008"
+    assert answer.headers["Location"] == f"{STRATEGIES}/STRATEGY_002"
     assert strategist.get(answer.headers["Location"]).json() == body
     assert body.pop("created_at").endswith("Z")
     assert body == {
-        "id": "STRATEGY_008",
+        "id": "STRATEGY_002",
         "name": "Momentum",
         "description": "What rose goes on.",
         "head_version": None,
@@ -55,6 +55,7 @@ def test_id_can_be_chosen_once(strategist: APIClient) -> None:
         ({"name": "A", "id": "a b"}, "invalid", "id"),
         ({"name": "A", "id": "x\x00"}, "null_characters_not_allowed", "id"),
         ({"name": "A", "descripton": "B"}, "unknown_field", "descripton"),
+        ({"name": "A", "id": "STRATEGY_999999999"}, "strategy_id_invalid", "id"),
     ],
 )
 def test_bad_strategy_is_refused_and_nothing_is_made(strategist: APIClient, fields: dict, code: str, attr: str) -> None:

@@ -61,6 +61,52 @@ def test_deeds_answer_with_their_status(operations: dict[str, Any]) -> None:
     assert "409" in answers[f"POST {PREFIX}strategy/versions/{{strategy_id}}"]
 
 
+ANSWERS = [
+    *("Deployment", "DeploymentList", "Step", "StepList", "DeploymentRun", "DeploymentOrder"),
+    *("MergeRequest", "MergeRequestList", "Strategy", "StrategyVersion", "StrategyVersionList"),
+]
+
+
+@pytest.mark.parametrize("name", ANSWERS)
+def test_fields_of_an_answer_are_always_there(schema: dict[str, Any], name: str) -> None:
+    described = schema["components"]["schemas"][name]
+    assert set(described["properties"]) == set(described["required"])
+
+
+def test_symbols_of_a_deployment_are_text(schema: dict[str, Any]) -> None:
+    symbols = schema["components"]["schemas"]["Deployment"]["properties"]["symbols"]
+    assert (symbols["type"], symbols["items"]) == ("array", {"type": "string"})
+
+
+REFUSALS = {
+    "strategies": {"strategy_exists"},
+    "versions/{strategy_id}": {"merge_conflict", "parent_version_needed"},
+    "versions/{strategy_id}/resolve": {"head_moved", "no_open_merge_request", "several_merge_requests"},
+    "deploy": {"deployment_under_way", "no_broker", "portfolio_closed"},
+    "deployments/{deployment_id}/approve": {"own_deployment", "deployment_state", "no_broker", "portfolio_closed"},
+    "rollback": {"deployment_state", "deployment_under_way"},
+}
+
+
+@pytest.mark.parametrize("path", REFUSALS)
+def test_refusals_are_described_with_their_codes(schema: dict[str, Any], operations: dict[str, Any], path: str) -> None:
+    refused = operations[f"POST {PREFIX}strategy/{path}"]["responses"]["409"]
+    assert set(re.findall(r"`(\w+)`", refused["description"])) == REFUSALS[path] | {"idempotency_key_reused"}
+    component = refused["content"]["application/json"]["schema"]["$ref"].rpartition("/")[2]
+    assert {"type", "errors"} == set(schema["components"]["schemas"][component]["required"])
+
+
+def test_statuses_of_steps_and_deployments_have_names_of_their_own(schema: dict[str, Any]) -> None:
+    for answer, name in {"Step": "DeploymentStepStatusEnum", "DeploymentList": "DeploymentStatusEnum"}.items():
+        status = schema["components"]["schemas"][answer]["properties"]["status"]
+        assert name in json.dumps(status), status
+
+
+def test_names_of_choices_do_not_collide(capsys: pytest.CaptureFixture[str]) -> None:
+    SchemaGenerator().get_schema(request=None, public=True)
+    assert "collision" not in capsys.readouterr().err
+
+
 def test_views_are_described_without_a_warning(capsys: pytest.CaptureFixture[str]) -> None:
     SchemaGenerator().get_schema(request=None, public=True)
     said = capsys.readouterr().err

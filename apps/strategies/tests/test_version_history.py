@@ -5,11 +5,13 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from apps.portfolios.tests.factories import make_portfolio
+from apps.portfolios.tests.factories import make_portfolio, make_user
 from apps.strategies.errors import HistoryBrokenError, StrategyNotFoundError
 from apps.strategies.hashing import hash_of
 from apps.strategies.models import Deployment, Strategy, StrategyVersion
+from apps.strategies.tests.api_factories import make_deployment, make_versions
 from apps.strategies.tests.version_factories import (
+    at_once,
     make_collision,
     make_strategy,
     make_version,
@@ -203,7 +205,43 @@ def test_version_that_was_written_anew_with_all_its_hashes_shows_in_what_was_dep
         cost_bps=0,
     )
     assert rebuild_version_history(strategy.pk)["valid"]
-    version.code = "x = 1\n"
-    change(version, code=version.code, hash=hash_of(version, None, None))
+    write_anew(version)
     assert codes(rebuild_version_history(strategy.pk)) == [(1, "deployment_hash")]
     assert deployment.pk in rebuild_version_history(strategy.pk)["problems"][0]["detail"]
+
+
+def write_anew(version: StrategyVersion) -> None:
+    version.code = "x = 1\n"
+    change(version, code=version.code, hash=hash_of(version, None, None))
+
+
+def test_deployments_on_hidden_portfolios_are_counted_and_not_named() -> None:
+    (version,) = make_versions()
+    make_deployment(version, make_portfolio("OURS", groups=["desk"]), "DEPLOY_001")
+    for number in (2, 3):
+        make_deployment(version, make_portfolio(f"BOOK_{number}", groups=["another desk"]), f"SECRET_{number}")
+    write_anew(version)
+    strategist, operator = make_user("strategist", groups=["desk"]), make_user("operator", groups=[])
+    details = [problem["detail"] for problem in rebuild_version_history(version.strategy_id, strategist)["problems"]]
+    assert [detail.split()[0] for detail in details] == ["DEPLOY_001", "2"]
+    assert "SECRET" not in str(details)
+    found = rebuild_version_history(version.strategy_id, operator)
+    assert (codes(found), found["problems"][0]["detail"].split()[0]) == ([(None, "deployment_hash")], "3")
+    assert len(rebuild_version_history(version.strategy_id)["problems"]) == 3
+
+
+@pytest.mark.django_db(transaction=True)
+def test_hashes_are_verified_while_others_post(monkeypatch: pytest.MonkeyPatch) -> None:
+    strategy = make_strategy()
+    make_version(strategy)
+    posted = []
+
+    def posts_meanwhile(*arguments: Any) -> str:
+        if not posted:
+            posted.extend(at_once(lambda _: make_version(strategy, 1, {9: "x = 9"}), 1))
+        return hash_of(*arguments)
+
+    monkeypatch.setattr("apps.strategies.version_history.hash_of", posts_meanwhile)
+    found = rebuild_version_history(strategy.pk)
+    assert [getattr(version, "version", version) for version in posted] == [2]
+    assert (found["versions"], found["valid"]) == (1, True)

@@ -6,8 +6,10 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
+from django.test.utils import CaptureQueriesContext
 
+from apps.portfolios.snapshots import canonical_json
 from apps.portfolios.tests.factories import make_user
 from apps.strategies import contents
 from apps.strategies.errors import (
@@ -25,6 +27,7 @@ from apps.strategies.errors import (
     VersionNotFoundError,
 )
 from apps.strategies.models import MergeRequest, Strategy, StrategyVersion
+from apps.strategies.numbering import next_id, next_number
 from apps.strategies.strategies import create_strategy
 from apps.strategies.tests.version_factories import (
     at_once,
@@ -46,9 +49,33 @@ def head_of(strategy: Strategy) -> StrategyVersion:
 
 
 def test_strategies_without_an_id_are_numbered() -> None:
-    make_strategy("STRATEGY_041")
+    assert make_strategy().pk == "STRATEGY_001"
     make_strategy("STRATEGY_momentum")
-    assert create_strategy(name="Next").pk == "STRATEGY_042"
+    make_strategy("STRATEGY_002")
+    assert create_strategy(name="Next").pk == "STRATEGY_003"
+
+
+@pytest.mark.parametrize("digits", ["002", "999999999", "9" * 18, "9" * 55])
+def test_id_ahead_of_the_next_number_is_refused(digits: str) -> None:
+    with pytest.raises(BadStrategyIdError, match="is ahead of the numbers") as caught:
+        make_strategy(f"STRATEGY_{digits}")
+    assert caught.value.remedy.startswith("The next is STRATEGY_001;")
+    assert make_strategy().pk == "STRATEGY_001"
+
+
+def test_numbers_go_on_after_one_of_any_length() -> None:
+    """As one that was taken before ids ahead of the next were refused."""
+    for number in (999_999_999, 1_000_000_005):
+        Strategy.objects.create(pk=f"STRATEGY_{number}", name="Far ahead")
+        assert make_strategy().pk == f"STRATEGY_{number + 1}"
+
+
+def test_next_number_reads_one_row() -> None:
+    Strategy.objects.bulk_create(Strategy(pk=f"STRATEGY_{number:03d}", name="A") for number in range(1, 1_002))
+    with CaptureQueriesContext(connection) as queries:
+        assert next_number(Strategy, "STRATEGY_") == 1_002
+    assert [query["sql"].startswith("SELECT MAX(") for query in queries] == [True]
+    assert next_id(Strategy, "DEPLOY_") == "DEPLOY_001"
 
 
 def test_strategy_with_a_known_id_is_refused() -> None:
@@ -277,7 +304,10 @@ def nested(depth: int) -> dict[str, Any]:
         ({"\ud800": 1}, r"U\+D800"),
         ({"a": {1: 2}}, "'a' is of the type dict"),
         ({"a": (1, 2)}, "'a' is of the type tuple"),
-        ({"a": "x" * contents.MAX_BYTES}, "has 100,008 bytes"),
+        ({"a": "x" * contents.MAX_BYTES}, "have more than 100,000 bytes"),
+        ({"a": [1] * 100_000}, "have more than 100,000 bytes"),
+        ({"a": "ä" * 20_000}, "have 120,008 bytes"),  # six a letter: \\u00e4
+        ({"a": {"k" * 201: 1}}, "has 201 characters"),
         (nested(21), "nested deeper than 20"),
         (nested(100_000), "nested deeper than 20"),
         ([1], "are list"),
@@ -290,6 +320,33 @@ def test_parameters_that_are_no_json_object_are_refused(parameters: Any, said: s
 
 def test_parameters_as_deep_and_large_as_allowed_are_kept() -> None:
     parameters = {**nested(20), "seed": 2**63 - 1, "tiny": 5e-324, "none": None}
+    assert make_version(make_strategy(), parameters=parameters).parameters == parameters
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [{}, [], {"": ""}, {"a": [], "b": {}}, {"a": [1, True, None], "b": {"c": "", "d": {"e": 0.5}}}, {"a": [[], [{}]]}],
+)
+def test_least_size_of_parameters_is_never_above_their_size(parameters: Any) -> None:
+    values = [value for _, value in contents._values(parameters)]
+    assert sum(map(contents._least_bytes, values)) <= len(canonical_json(parameters))
+
+
+def test_parameters_that_are_too_large_are_refused_before_all_of_them_are_looked_at(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    looked_at = []
+    monkeypatch.setattr(contents, "_check_value", lambda path, value: looked_at.append(value))
+    with pytest.raises(BadParametersError, match="more than 100,000 bytes"):
+        contents.checked_parameters({"a": ["x" * 1_000] * 50_000, "b": 1})
+    assert len(looked_at) < 150
+    with pytest.raises(BadParametersError, match="more than 100,000 bytes"):
+        contents.checked_parameters({"k" * 2_000_000: [1] * 50_000})
+    assert len(looked_at) < 150
+
+
+def test_longest_name_of_a_parameter_is_kept() -> None:
+    parameters = {"k" * contents.MAX_NAME: 1}
     assert make_version(make_strategy(), parameters=parameters).parameters == parameters
 
 

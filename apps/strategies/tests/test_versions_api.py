@@ -8,9 +8,17 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from rest_framework.test import APIClient
 
-from apps.portfolios.tests.factories import client_of, make_client, make_user
-from apps.strategies.models import StrategyVersion
-from apps.strategies.tests.api_factories import EQUAL_WEIGHT, PARAMETERS, URL, detail_of, errors_of, make_versions
+from apps.portfolios.tests.factories import client_of, make_client, make_portfolio, make_user
+from apps.strategies.models import Deployment, StrategyVersion
+from apps.strategies.tests.api_factories import (
+    EQUAL_WEIGHT,
+    PARAMETERS,
+    URL,
+    detail_of,
+    errors_of,
+    make_deployment,
+    make_versions,
+)
 
 pytestmark = pytest.mark.django_db
 
@@ -225,6 +233,15 @@ def test_rebuild_closes_a_gap_in_the_numbers(strategist: APIClient) -> None:
     body = strategist.post(f"{VERSIONS}/rebuild-history").json()
     assert body["renumbered"] == [{"from": 9, "to": 3, "hash": last.hash}]
     assert strategist.get(f"{VERSIONS}/3").json()["hash"] == last.hash
+
+
+def test_rebuild_names_no_deployment_on_a_hidden_portfolio(strategist: APIClient) -> None:
+    (version,) = make_versions()
+    make_deployment(version, make_portfolio("HIDDEN", groups=["another desk"]), "SECRET_DEAL")
+    Deployment.objects.update(version_hash="0" * 64)
+    answer = strategist.post(f"{VERSIONS}/rebuild-history")
+    assert [problem["code"] for problem in answer.json()["problems"]] == ["deployment_hash"]
+    assert b"SECRET_DEAL" not in answer.content
 
 
 def test_rebuild_takes_no_fields(strategist: APIClient) -> None:

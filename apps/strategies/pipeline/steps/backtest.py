@@ -50,7 +50,11 @@ class BacktestFailedError(GateBrokenError):
 def _simulate(context: Context, days: Rows) -> Simulated:
     """The strategy is given each day only when its close is known: nothing of a later one is in its memory."""
     simulation = Simulation(
-        _equity(context, days), quantity_steps(context.symbols), context.deployment.cost_rate, symbols=context.symbols
+        _equity(context, days),
+        quantity_steps(context.symbols),
+        context.deployment.cost_rate,
+        settings.STRATEGY_MIN_NOTIONAL,
+        symbols=context.symbols,
     )
     due = is_decision_day(context.matrix.dates[days], context.deployment.schedule)
     closes = context.matrix.closes(context.symbols, days)

@@ -28,6 +28,7 @@ def lock(terms: dict[str, Any], program: bytes) -> None:
     """
     if (threads := len(os.listdir("/proc/self/task"))) != 1:
         raise UnlockableError(f"{threads} threads run where a filter holds for one")
+    _offer_to_the_kernel()
     _close_others()
     if terms["uid"] is not None:
         _become(terms["uid"], terms["gid"])
@@ -39,6 +40,12 @@ def lock(terms: dict[str, Any], program: bytes) -> None:
     except UnlockableError:
         if not terms["filter_optional"]:
             raise
+
+
+def _offer_to_the_kernel() -> None:
+    """Where memory runs out, this process is ended, and not the worker that waits for it."""
+    with suppress(OSError), open("/proc/self/oom_score_adj", "w") as score:
+        score.write("1000")
 
 
 def _close_others() -> None:
@@ -69,8 +76,8 @@ def _limit(cpu_seconds: int, memory_bytes: int) -> None:
     cpu = int(used.ru_utime + used.ru_stime) + 1 + cpu_seconds
     _set_limit(resource.RLIMIT_CPU, cpu, cpu + 1)
     _set_limit(resource.RLIMIT_AS, _present_bytes() + memory_bytes)
-    _set_limit(resource.RLIMIT_NOFILE, FILES)
-    for none in (resource.RLIMIT_FSIZE, resource.RLIMIT_NPROC, resource.RLIMIT_CORE):
+    # What is open stays so; also where one of the three is closed, no file and no socket takes its place.
+    for none in (resource.RLIMIT_NOFILE, resource.RLIMIT_FSIZE, resource.RLIMIT_NPROC, resource.RLIMIT_CORE):
         _set_limit(none, 0)
 
 
