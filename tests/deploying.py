@@ -154,10 +154,16 @@ def held_deployment(desk: Desk, deployment_id: str) -> Any:
     return held(desk, "SELECT 1 FROM deployments WHERE id = %s FOR NO KEY UPDATE", deployment_id)
 
 
-def is_waited_for(desk: Desk, connection: psycopg.Connection, query: str = "") -> bool:
-    """Whether a process waits for what this transaction holds, with a statement that has these words."""
+def is_waited_for(desk: Desk, connection: psycopg.Connection, query: str) -> bool:
+    """Whether a statement with these words waits for what this transaction holds."""
     sql = "SELECT count(*) FROM pg_stat_activity WHERE %s = ANY(pg_blocking_pids(pid)) AND query ILIKE %s"
     return bool(desk.value(sql, connection.info.backend_pid, f"%{query}%"))
+
+
+def is_waiting(desk: Desk, query: str) -> bool:
+    """Whether a statement with these words waits for a lock: also behind others that do, as behind a lease's renewal."""
+    sql = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query ILIKE %s"
+    return bool(desk.value(sql, f"%{query}%"))
 
 
 def sandboxes(platform: Platform) -> list[psutil.Process]:

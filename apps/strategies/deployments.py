@@ -191,7 +191,8 @@ def _refuse_old_check(deployment: Deployment) -> None:
     """Limits, positions and prices go on while somebody is waited for."""
     checked_at = deployment.steps.get(name="risk").finished_at
     hours = settings.APPROVAL_HOURS
-    if checked_at is None or timezone.now() - checked_at > timedelta(hours=hours):
+    assert checked_at is not None  # the approval's step comes after it
+    if timezone.now() - checked_at > timedelta(hours=hours):
         raise DeploymentStateError(
             f"{deployment.pk} was held against the limits at {checked_at:%Y-%m-%dT%H:%M:%SZ}, over {hours} h ago.",
             f"Roll {deployment.pk} back and deploy its version anew (NAUTILUS_APPROVAL_HOURS).",

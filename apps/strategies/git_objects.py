@@ -27,7 +27,7 @@ def read_object(repository: Repo, pk: Any, kind: type[Kind]) -> Kind:
         _refuse_size(repository.object_store, pk)
         found = _parsed(repository[pk])
     except KeyError as error:
-        raise ValueError(f"the object {name} is not in the repository.") from error
+        raise ValueError(f"the object {name} is not in the repository; expected all of its history.") from error
     except _BROKEN as error:
         raise ValueError(f"the object {name} cannot be read: {error or type(error).__name__}.") from error
     if isinstance(found, kind):
@@ -44,14 +44,18 @@ def _parsed(found: ShaFile) -> ShaFile:
     return found
 
 
-def _refuse_size(store: Any, pk: bytes) -> None:
-    """Loose objects are inflated up to the limit and no further; packed ones say their size before it."""
+def _refuse_size(store: Any, pk: bytes, levels: int = 5) -> None:
+    """Asked before anything else: dulwich inflates a loose object to say that it is there.
+
+    Loose objects are inflated up to the limit and no further; packed ones say their size before it. Stores that borrow
+    from others (`levels` deep, as in Git) are asked with these.
+    """
     store.loose_object_size_limit = MAX_OBJECT_BYTES
     for pack in store.packs:
         if pk in pack:
             _refuse_packed(pack, Path(store.pack_dir) / pack.data.filename, pack.index.object_offset(pk))
-    for alternate in store.alternates:
-        _refuse_size(alternate, pk)
+    for alternate in store.alternates if levels else []:
+        _refuse_size(alternate, pk, levels - 1)
 
 
 def _refuse_packed(pack: Pack, path: Path, offset: int) -> None:

@@ -219,10 +219,6 @@ def _commits(repository: Repo, tips: list[bytes]) -> dict[bytes, Commit]:
 
 
 def _commit(repository: Repo, pk: Any) -> Commit:
-    if pk not in repository:
-        raise RepositoryError(
-            f"Commit {pk.decode()[:12]} is not in the repository.", "Expected all of its history, no shallow clone."
-        )
     try:
         return read_object(repository, pk, Commit)
     except ValueError as error:

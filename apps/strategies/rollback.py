@@ -91,7 +91,8 @@ def end_on_its_way(
     The task is held first, as the worker holds it that ends it and activates: in the other order each would wait for
     the other. Whoever comes second finds the task ended; a worker that has it stops within seconds.
     """
-    Task.objects.select_for_update(no_key=True).filter(pk=deployment.task_id).first()
+    if deployment.task_id:
+        Task.objects.select_for_update(no_key=True).get(pk=deployment.task_id)
     ended = end_deployment(deployment.pk, to, reason, user=user, among=among)
     if ended and deployment.task_id:
         with suppress(TaskEndedError):

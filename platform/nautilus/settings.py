@@ -126,7 +126,7 @@ SANDBOX_MEMORY_BYTES = env.int("NAUTILUS_SANDBOX_MEMORY_BYTES", 512 * 2**20, val
 SANDBOX_CALL_SECONDS = env.float("NAUTILUS_SANDBOX_CALL_SECONDS", 10.0, validate=validate.Range(min=0.1, max=600))
 SANDBOX_OUTPUT_BYTES = env.int("NAUTILUS_SANDBOX_OUTPUT_BYTES", 2**20, validate=validate.Range(min=1024))
 SANDBOX_USER = env.str("NAUTILUS_SANDBOX_USER", "nobody")
-SANDBOX_WITHOUT_SECCOMP = env.bool("NAUTILUS_SANDBOX_WITHOUT_SECCOMP", False)  # runs strangers' code with less around it
+SANDBOX_WITHOUT_SECCOMP = env.bool("NAUTILUS_SANDBOX_WITHOUT_SECCOMP", False)  # with less around it
 # The closes that a strategy is given, in a backtest and when it runs: 1,260 trading days are five years.
 STRATEGY_HISTORY_DAYS = env.int("NAUTILUS_STRATEGY_HISTORY_DAYS", 1_260, validate=validate.Range(min=2, max=20_000))
 # Backtests of the pipeline, and what they must not be worse than (docs/strategies.md). Turnover is one-way, a year, in

@@ -16,7 +16,7 @@ from apps.risk.errors import CurrencyMismatchError, InsufficientHistoryError
 from apps.risk.past import past_of
 from apps.risk.pretrade.facts import read_facts, visibility
 from apps.risk.pretrade.limits import Check, check_limits, refusals_of, warnings_of
-from apps.risk.pretrade.orders import AskedTrade, Decision, Facts, PricedTrade, Refusal
+from apps.risk.pretrade.orders import AskedTrade, Decision, Facts, LimitRow, PricedTrade, Refusal
 from apps.risk.pretrade.positions import BookMovedError, BookState, Positions, load_positions
 from apps.risk.pretrade.record import keep_decision
 from apps.risk.pretrade.rules import (
@@ -37,6 +37,7 @@ from apps.risk.pretrade.rules import (
 from nautilus.database import run_prepared
 
 READS_OF_A_MOVING_BOOK = 5
+# Limits that count by the clock of now.
 BY_THE_CLOCK = frozenset({"order_rate"})
 
 _HOLD_PORTFOLIO = (Path(__file__).parents[1] / "sql" / "hold_portfolio.sql").read_text()
@@ -90,11 +91,13 @@ def _decide(asked: _Asked) -> Decision:
     begun = perf_counter()
     portfolio_id, trades = asked.portfolio_id, asked.trades
     facts, positions, refusals = _read(asked)
+    left_out = [limit for limit in facts.limits if asked.valued_on and limit.kind in BY_THE_CLOCK]
+    facts = replace(facts, limits=tuple(limit for limit in facts.limits if limit not in left_out))
     decision = Decision(portfolio_id, facts, asked.basket)
+    decision.warnings += [_left_out(limit, asked.valued_on) for limit in left_out]
     decision.refusals += [*portfolio_refusals(portfolio_id, facts), *double_in_basket(trades)]
     decision.refusals += [refusal for trade in trades for refusal in instrument_refusals(trade, facts)]
     decision.refusals += refusals
-    decision.warnings += _not_counted(asked, facts)
     if positions is not None:
         _decide_on(decision, positions, trades, asked)
     decision.trades = decision.trades or [_unpriced(trade) for trade in trades]
@@ -106,7 +109,7 @@ def _read(asked: _Asked) -> tuple[Facts, Positions | None, list[Refusal]]:
     """Facts and positions of one state of the ledger, or why there are no positions to check on."""
     portfolio_id, trades = asked.portfolio_id, asked.trades
     for _ in range(READS_OF_A_MOVING_BOOK):
-        facts = _in_force(asked, read_facts(portfolio_id, trades, asked.user))
+        facts = read_facts(portfolio_id, trades, asked.user)
         named = {trade.symbol for trade in trades if trade.symbol in facts.instruments}
         named |= {leg.symbol for leg in facts.reserved}
         try:
@@ -139,11 +142,9 @@ def _state(asked: _Asked, facts: Facts) -> BookState:
     return BookState(asked.portfolio_id, facts.benchmark, *versions, settings.LIMIT_WINDOW_DAYS, asked.valued_on)
 
 
-def _in_force(asked: _Asked, facts: Facts) -> Facts:
-    """Of a recorded day, without the limits that count by the clock."""
-    if asked.valued_on is None:
-        return facts
-    return replace(facts, limits=tuple(limit for limit in facts.limits if limit.kind not in BY_THE_CLOCK))
+def _left_out(limit: LimitRow, day: date | None) -> str:
+    of_symbol = f" of {limit.symbol}" if limit.symbol else ""
+    return f"{limit.kind}{of_symbol} is not checked: it counts the orders of the last minute, not those of {day}"
 
 
 def _unpriced(trade: AskedTrade) -> dict[str, Any]:

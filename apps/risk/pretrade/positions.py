@@ -245,6 +245,8 @@ def place_at_last_closes(book: HeldBook, windows: Windows) -> Positions:
 
     Raises InsufficientHistoryError for a symbol without any.
     """
+    if not book.symbols:
+        return place_book(book, windows)
     columns = windows.columns(book.symbols)
     latest = [windows.latest_close(symbol) for symbol in book.symbols]
     never = [symbol for symbol, found in zip(book.symbols, latest, strict=True) if found is None]

@@ -99,6 +99,13 @@ def freshness_refusals(
         yield Refusal("price_stale", detail, symbol=symbol)
 
 
+def last_close_warnings(positions: Positions) -> Iterator[str]:
+    """Which of what is held is taken at an older close than the rest."""
+    for symbol, day in positions.last_days.items():
+        if positions.held(symbol):
+            yield f"{symbol} is taken at its close of {day}, its last one up to {positions.as_of}"
+
+
 def is_stale(day: date, now: datetime) -> bool:
     """Whether a close of this day is too old; it counts from the day's end in UTC."""
     if not settings.MAX_PRICE_AGE_SECONDS:

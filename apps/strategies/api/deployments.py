@@ -24,6 +24,7 @@ from apps.strategies.errors import (
     DeploymentStateError,
     DeploymentUnderWayError,
     NoBrokerError,
+    OtherEnvironmentError,
     OwnDeploymentError,
 )
 from apps.strategies.models import Deployment, DeploymentOrder, DeploymentRun
@@ -157,7 +158,7 @@ class DeployView(ApiView):
     @extend_schema(
         responses={
             202: DeployedSerializer,
-            409: refused_with(DeploymentUnderWayError, NoBrokerError, PortfolioClosedError),
+            409: refused_with(DeploymentUnderWayError, NoBrokerError, OtherEnvironmentError, PortfolioClosedError),
         }
     )
     def post(self, request: Request) -> Response:
@@ -179,7 +180,9 @@ class ApproveView(ApiView):
     @extend_schema(
         responses={
             200: DeploymentSerializer,
-            409: refused_with(OwnDeploymentError, DeploymentStateError, NoBrokerError, PortfolioClosedError),
+            409: refused_with(
+                OwnDeploymentError, DeploymentStateError, NoBrokerError, OtherEnvironmentError, PortfolioClosedError
+            ),
         }
     )
     def post(self, request: Request, deployment_id: str) -> Response:

@@ -31,14 +31,17 @@ def order_quantities(
     steps: FloatArray,
     min_notional: float = 0.0,
     *,
+    min_quantities: FloatArray | None = None,
     symbols: Sequence[str] | None = None,
 ) -> FloatArray:
     """What to buy (sell where negative), (symbols,), units: target - held, target = weight x equity / close.
 
     `weights` fractions of `equity` (above 0), 0 where the strategy names none; `closes` of the decision day, NaN where
     there is none: such a symbol is not ordered, whatever is held. Targets are rounded toward zero to `steps`, 0 for
-    none, which is the ledger's 8 decimal places; rounding buys no more than asked, but for 1e-12 of it. Orders worth
-    less than `min_notional` at the close are left out. `symbols` are for the words of errors.
+    none, which is the ledger's 8 decimal places; rounding buys no more than asked, but for 1e-12 of it. So are orders,
+    which makes no difference where what is held is on its steps: what lies between two of them cannot be traded, and
+    stays. Orders worth less than `min_notional` at the close, or of less than `min_quantities` (symbols,), are left
+    out. `symbols` are for the words of errors.
 
     Raises ValueError for a weight that is no number, too large for one, or not 0 without a close; for an equity that is
     not above 0; for closes not above 0, steps or a notional below 0, a held quantity that is no number, and shapes that
@@ -49,17 +52,32 @@ def order_quantities(
     known = np.where(priced, closes, 1.0)
     with np.errstate(over="ignore", invalid="ignore"):
         targets = rounded_to_steps(weights * equity / known, steps)
-        orders = np.where(priced, np.round(targets - held, DECIMALS), 0.0)
+        orders = np.where(priced, _orders_between(held, targets, steps), 0.0)
     _refuse(~np.isfinite(orders), weights, symbols, "weight", "one whose quantity is a number")
-    return np.where(np.abs(orders) * known < min_notional, 0.0, orders)
+    least = np.zeros(len(orders)) if min_quantities is None else min_quantities
+    small = (np.abs(orders) * known < min_notional) | (np.abs(orders) < least)
+    return np.where(small, 0.0, orders)
+
+
+def _orders_between(held: FloatArray, targets: FloatArray, steps: FloatArray) -> FloatArray:
+    """(symbols,): target - held, toward zero to whole steps where there are some: the ledger's own need no rounding."""
+    size = np.where(steps > 0, steps, SMALLEST_STEP)
+    change = targets - held
+    whole = _whole_steps(change, size, np.maximum(np.abs(targets), np.abs(held)))
+    return np.round(np.where(steps > SMALLEST_STEP, whole, change), DECIMALS) + 0.0
 
 
 def rounded_to_steps(quantities: FloatArray, steps: FloatArray) -> FloatArray:
     """`quantities` toward zero to whole numbers of `steps`, both (symbols,); a step of 0 is one of 1e-8."""
     size = np.where(steps > 0, steps, SMALLEST_STEP)
+    return np.round(_whole_steps(quantities, size, np.abs(quantities)), DECIMALS) + 0.0  # never -0.0
+
+
+def _whole_steps(quantities: FloatArray, size: FloatArray, scale: FloatArray) -> FloatArray:
+    """Toward zero to whole steps of `size`; `scale` is of the numbers that the quantities carry the errors of."""
     lots = quantities / size
-    slack = np.minimum(np.abs(lots) * _ROUNDING, _ROUNDING_STEPS)
-    return np.round(np.trunc(lots + np.copysign(slack, lots)) * size, DECIMALS) + 0.0  # never -0.0
+    slack = np.minimum(scale / size * _ROUNDING, _ROUNDING_STEPS)
+    return np.asarray(np.trunc(lots + np.copysign(slack, lots)) * size)
 
 
 def fill_prices(quantities: FloatArray, closes: FloatArray, cost_rate: float) -> FloatArray:

@@ -74,8 +74,10 @@ class Simulation:
         cost_rate: float = 0.0,
         min_notional: float = 0.0,
         symbols: Sequence[str] | None = None,
+        *,
+        min_quantities: FloatArray | None = None,
     ) -> None:
-        """`cash` at the start, above 0; `steps` (symbols,) as in order_quantities; `cost_rate` a fraction of a fill.
+        """`cash` at the start, above 0; `cost_rate` a fraction of a fill; the others as in order_quantities.
 
         Raises ValueError for a number out of its range.
         """
@@ -85,6 +87,7 @@ class Simulation:
         check_steps(steps, symbols)
         self._steps = np.array(steps, dtype=np.float64)
         self._cost_rate, self._min_notional, self._symbols = cost_rate, min_notional, symbols
+        self._min_quantities = min_quantities
         self._cash = float(cash)
         self._held = np.zeros(len(steps))
         self._open = np.zeros(len(steps))
@@ -132,6 +135,7 @@ class Simulation:
             self._held,
             self._steps,
             self._min_notional,
+            min_quantities=self._min_quantities,
             symbols=self._symbols,
         )
         self._orders[len(self._days) - 1] = self._open

@@ -5,11 +5,10 @@ done again. The last step is written in the transaction that ends the task: a ta
 worker has by now, activates nothing.
 """
 
-from typing import Any
-
 from django.db import InterfaceError, OperationalError
 from redis.exceptions import RedisError
 
+from apps.portfolios.access import visible_portfolios
 from apps.portfolios.matrix import load_current_matrix
 from apps.strategies.activation import activate, refuse_what_cannot_run
 from apps.strategies.errors import DeploymentEndedError, DeploymentStateError
@@ -35,7 +34,7 @@ def run_deploy(job: Job) -> Outcome:
             return _activation(job, deployment)
     except DeploymentEndedError:
         pass
-    return _as_it_is(job.task.inputs, deployment)
+    return _as_it_is(job, deployment)
 
 
 def _bring_to_the_last_step(job: Job, deployment: Deployment) -> bool:
@@ -62,30 +61,42 @@ def _compute(job: Job, deployment: Deployment, attempt: Attempt) -> None:
     except Exception as error:
         told = error if isinstance(error, DomainError) else as_domain_error(error, job)
         attempt.fail(told, getattr(error, "result", None))
-        raise told from error
+        raise _for_who_asked(job, deployment, told, attempt.name) from error
     attempt.succeed(result)
 
 
 def _activation(job: Job, deployment: Deployment) -> Outcome:
     attempt = begin(deployment.pk, "activate", job)
     if attempt is None:
-        return _as_it_is(job.task.inputs, deployment)
+        return _as_it_is(job, deployment)
     try:
         refuse_what_cannot_run(deployment)
     except DomainError as error:
         attempt.fail(error)
         raise
-    result = {"deployment_id": deployment.pk, "status": Status.ACTIVE, "reason": deployment.reason}
-    return Outcome(result, store=lambda: attempt.succeed(None, also=activate))
+    return Outcome(
+        {"deployment_id": deployment.pk, "status": Status.ACTIVE}, store=lambda: attempt.succeed(None, also=activate)
+    )
 
 
-def _as_it_is(inputs: dict[str, Any], deployment: Deployment) -> Outcome:
+def _as_it_is(job: Job, deployment: Deployment) -> Outcome:
     """What somebody else has made of it: approved, ended; or that it waits."""
     deployment.refresh_from_db()
     if deployment.status in (Status.PENDING, Status.VALIDATING, Status.BACKTESTING):
         raise JobStoppedError  # another worker brings it on
-    if deployment.status == Status.FAILED or (deployment.has_ended and not inputs.get("ends")):
-        raise DeploymentStateError(
+    if deployment.status == Status.FAILED or (deployment.has_ended and not job.task.inputs.get("ends")):
+        error = DeploymentStateError(
             f"{deployment.pk} is {deployment.status}: {deployment.reason}", "Deploy the version anew."
         )
-    return Outcome({"deployment_id": deployment.pk, "status": deployment.status, "reason": deployment.reason})
+        raise _for_who_asked(job, deployment, error, deployment.status)
+    return Outcome({"deployment_id": deployment.pk, "status": deployment.status})
+
+
+def _for_who_asked(job: Job, deployment: Deployment, error: DomainError, where: str) -> DomainError:
+    """Operators roll back what they may not read: their task says where it ended, and no figure of the book."""
+    who = job.task.created_by
+    if who is None or visible_portfolios(who).filter(pk=deployment.portfolio_id).exists():
+        return error
+    return DeploymentStateError(
+        f"{deployment.pk} has ended: {where}.", f"Who may read {deployment.portfolio_id} sees why in {deployment.pk}."
+    )

@@ -68,9 +68,7 @@ def _ask_before(
     if before is None:
         return _NOTHING, None
     try:
-        answer = strategies.ask(before, row)
-        _refuse_unpriced(answer.weights, matrix, row)
-        return answer, None
+        return _ask_priced(before, strategies, matrix, row), None
     except SandboxError as error:
         told = SandboxError(f"{before.pk}, which ran before, failed, and is held as it was last: {error.sentence}")
         logger.warning("%s, a canary: %s", deployment.pk, told.sentence)
@@ -85,10 +83,12 @@ def stand_in(before: Deployment, matrix: PriceMatrix, row: int) -> dict[str, flo
     return {symbol: weight for symbol, weight in weights.items() if symbol not in gone}
 
 
-def _refuse_unpriced(weights: Mapping[str, float], matrix: PriceMatrix, row: int) -> None:
-    if gone := _unpriced(weights, matrix, row):
+def _ask_priced(before: Deployment, strategies: Strategies, matrix: PriceMatrix, row: int) -> Answer:
+    answer = strategies.ask(before, row)
+    if gone := _unpriced(answer.weights, matrix, row):
         named = ", ".join(sorted(gone)[:10])
         raise BadWeightsError(f"It gives a weight to {named}, which has no price on {matrix.dates[row]}.")
+    return answer
 
 
 def _unpriced(weights: Mapping[str, float], matrix: PriceMatrix, row: int) -> set[str]:

@@ -22,7 +22,8 @@ FORBIDDEN_ATTRIBUTES = frozenset({
     "DataSource", "builtins", "core", "ctypes", "ctypeslib", "eval", "f2py", "fromfile", "genfromtxt", "gc",
     "importlib", "inspect", "io", "load", "loadtxt", "memmap", "modules", "open_memmap", "os", "query",
     "save", "savetxt", "savez", "savez_compressed", "subprocess", "sys", "tofile", "cr_frame", "f_back",
-    "f_builtins", "f_globals", "f_locals", "gi_frame", "now", "tb_frame", "to_clipboard", "today", "utcnow", "to_csv", "to_excel",
+    "f_builtins", "f_globals", "f_locals", "gi_frame", "now", "tb_frame", "to_clipboard", "to_csv",
+    "to_excel", "today", "utcnow",
     "to_feather", "to_hdf", "to_html", "to_iceberg", "to_json", "to_latex", "to_markdown", "to_orc",
     "to_parquet", "to_pickle", "to_sql", "to_stata", "to_xml",
 })

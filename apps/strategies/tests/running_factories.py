@@ -23,8 +23,9 @@ from apps.tasks.execution import Job
 from apps.tasks.models import Task
 from apps.tasks.tests.factories import make_task
 
-# Every test that runs deployments wants these: short windows, and no clock between two orders.
-RUNNING_SETTINGS = {"LIMIT_WINDOW_DAYS": 2, "DUPLICATE_ORDER_SECONDS": 0.0}
+# Every test that runs deployments wants these: short windows, no clock between two orders, and none too small: the
+# books are of 1,000.
+RUNNING_SETTINGS = {"LIMIT_WINDOW_DAYS": 2, "DUPLICATE_ORDER_SECONDS": 0.0, "STRATEGY_MIN_NOTIONAL": 0.0}
 
 FIXED = """
 def target_weights(prices, params):
@@ -100,11 +101,13 @@ def pass_retry(deployment: Deployment) -> None:
 def run(deployment: Deployment) -> dict[str, Any]:
     """One task of the deployment; its result."""
     task = make_task(RUN, {"deployment_id": deployment.pk}, portfolio_id=deployment.portfolio_id)
+    status = Task.Status.FAILED
     try:
-        return run_deployment(Job(task)).result
+        result = run_deployment(Job(task)).result
+        status = Task.Status.SUCCEEDED
+        return result
     finally:
-        ended = {"status": Task.Status.SUCCEEDED, "finished_at": timezone.now()}
-        Task.objects.filter(pk=task.pk).update(**ended)  # however it ended: it is under way no more
+        Task.objects.filter(pk=task.pk).update(status=status, finished_at=timezone.now())
         deployment.refresh_from_db()
 
 

@@ -27,9 +27,26 @@ def test_targets_are_rounded_toward_zero_on_both_sides(step, bought, sold):
     assert orders.tolist() == [bought, sold]
 
 
-def test_target_is_rounded_and_not_the_order():
-    # 33.3 to 33 by the step of 1, from 2.5 held.
-    assert order_quantities(array(0.1), 1000.0, array(3), array(2.5), array(1)).tolist() == [30.5]
+@pytest.mark.parametrize(
+    ("held", "order"),
+    [(2.5, 30.0), (33.5, 0.0), (40.5, -7.0), (-2.5, 35.0)],  # 33.3 to 33 by the step of 1, less what is held
+)
+def test_order_from_between_two_steps_is_of_whole_ones(held, order):
+    assert order_quantities(array(0.1), 1000.0, array(3), array(held), array(1)).tolist() == [order]
+
+
+@pytest.mark.parametrize("step", [0.1, 0.01, 1e-8])
+def test_order_between_two_large_holdings_loses_no_step_to_their_rounding(step):
+    """Of 1e6 units a difference carries errors of 1e-10, which are more than 1e-12 of a few steps."""
+    held, target = 1_000_000.3, 1_000_000.7
+    orders = order_quantities(array(1.0), target, array(1), array(held), array(step))
+    assert orders.tolist() == [0.4]
+
+
+def test_orders_below_the_least_quantity_are_left_out_and_those_of_just_it_are_not():
+    closes, held, steps, least = array(10, 10, 10), array(0, 0, 0), array(0, 0, 0), array(5, 5, 0)
+    orders = order_quantities(array(0.049, 0.05, 1e-6), 1000.0, closes, held, steps, min_quantities=least)
+    assert orders.tolist() == [0.0, 5.0, 0.0001]
 
 
 @pytest.mark.parametrize(("whole", "step"), [(0.3, 0.1), (0.7, 0.1), (4.35, 0.01), (3e-8, 0.0)])
@@ -118,8 +135,9 @@ books = st.integers(1, 8).flatmap(
 
 @quick
 @given(books, st.floats(1, 1e9))
-def test_rounding_never_buys_more_than_asked_and_misses_less_than_a_step(book, equity):
+def test_rounding_on_steps_never_buys_more_than_asked_and_misses_less_than_a_step(book, equity):
     weights, closes, held, steps = book
+    held = held * np.where(steps > 1, steps, 1.0)  # on its steps
     asked = weights * equity / closes
 
     reached = held + order_quantities(weights, equity, closes, held, steps)
@@ -129,6 +147,18 @@ def test_rounding_never_buys_more_than_asked_and_misses_less_than_a_step(book, e
     assert (np.abs(reached) <= np.abs(asked) + slack).all()
     assert (np.abs(asked) - np.abs(reached) <= np.where(steps > 0, steps, 1e-8) + slack).all()
     assert (reached * asked >= 0).all()
+
+
+@quick
+@given(books, st.floats(1, 1e9), st.floats(0, 1))
+def test_orders_are_of_whole_steps_whatever_is_held(book, equity, between):
+    weights, closes, held, steps = book
+    held = np.round(held + between * steps, 8)
+    orders = order_quantities(weights, equity, closes, held, steps)
+    lots = orders[steps > 0] / steps[steps > 0]
+    assert np.abs(lots - np.round(lots)) == pytest.approx(0, abs=1e-3)
+    missed = np.abs(held + orders - weights * equity / closes)
+    assert (missed <= 2 * np.where(steps > 0, steps, 1e-8) + 1e-11 * (1 + np.abs(orders))).all()
 
 
 @quick

@@ -128,6 +128,12 @@ def test_order_below_the_least_notional_is_not_made():
     assert simulation.decide(array(0.09, 0.1)).tolist() == [0, 10]
 
 
+def test_order_of_less_than_the_least_quantity_is_not_made():
+    simulation = Simulation(1000.0, array(0, 0), min_quantities=array(60, 40))
+    simulation.step(array(10, 10))
+    assert simulation.decide(array(0.5, 0.5)).tolist() == [0.0, 50.0]
+
+
 def test_order_of_the_last_day_is_not_filled():
     found = simulate(array(10, 10)[:, None], np.array([1]), array(1.0)[:, None], cash=1000.0, steps=array(0))
     assert found.values.tolist() == [1000, 1000]

@@ -1,18 +1,20 @@
 """Gates of active deployments: broken, they are rolled back by themselves, with the reason and its values."""
 
-from datetime import timedelta
+from datetime import date, timedelta
 
 import pytest
 from django.utils import timezone
 
-from apps.portfolios.histories import refresh_histories
+from apps.portfolios.histories import refresh_histories, refresh_history
 from apps.portfolios.models import Portfolio, PortfolioReturn
 from apps.portfolios.tests.factories import make_portfolio, make_prices, moment, trading_days
 from apps.risk.models import RiskLimit
 from apps.risk.tests.desks import make_limit
+from apps.strategies.errors import GateBrokenError
 from apps.strategies.models import Deployment
-from apps.strategies.running import gates
+from apps.strategies.running import gates, job, runner
 from apps.strategies.running.drawdown import deepest_fall
+from apps.strategies.running.due import submit_due_runs
 from apps.strategies.running.gates import broken_gate, watch_deployments
 from apps.strategies.sandbox import BadWeightsError, CodeRefusedError, StrategyRaisedError
 from apps.strategies.tests.running_factories import (
@@ -184,6 +186,42 @@ def test_loss_behind_a_missing_close_is_seen():
     assert "drawdown of 40.00% since 2022-01-03, up to 2022-01-06" in deployment.reason
 
 
+def test_drawdown_is_seen_on_its_day_though_the_history_is_stored_once_a_task(monkeypatch):
+    """Without a limit on losses it is stored before and after; test_limit_on_losses_knows… has one."""
+    stored: list[date | None] = []
+    deployment = _all_in([10.0, 10.0, 12.0, 11.0, 10.0, 8.0, 20.0], schedule="daily")
+
+    def storing(portfolio_id: str) -> bool:
+        deployment.refresh_from_db()
+        stored.append(deployment.last_day)
+        return refresh_history(portfolio_id)
+
+    monkeypatch.setattr(runner, "refresh_history", storing)
+    monkeypatch.setattr(job, "refresh_history", storing)
+    run(deployment)
+    assert "drawdown of 33.33% since 2022-01-03, up to 2022-01-10" in deployment.reason
+    assert stored == [None, DAYS[4]]
+    portfolio = Portfolio.objects.get(pk=deployment.portfolio_id)
+    assert portfolio.history_ledger_version == portfolio.ledger_version
+
+
+@pytest.mark.parametrize(
+    ("kind", "fields", "counts"),
+    [
+        ("drawdown", {}, True),
+        ("daily_loss", {"action": "warn"}, True),
+        ("gross_exposure", {}, False),
+        ("drawdown", {"active": False}, False),
+        ("drawdown", {"effective_to": moment()}, False),
+    ],
+)
+def test_limit_on_losses_wants_the_history_after_each_fill(kind, fields, counts):
+    portfolio = make_portfolio()
+    make_limit(portfolio, kind, 0.5, **fields)
+    assert gates.limits_losses(portfolio.pk) is counts
+    assert not gates.limits_losses(make_portfolio().pk)
+
+
 # --- Limits ----------------------------------------------------------------------------------------------------------
 
 
@@ -199,6 +237,12 @@ def _breach(deployment: Deployment, **fields) -> RiskLimit:
     seen = timezone.now() + timedelta(seconds=1)
     how = {"status": "breach", "current_value": 950.0, "evaluated_at": seen, "status_since": seen, **fields}
     return make_limit(deployment.portfolio, how.pop("kind", "gross_exposure"), 900.0, **how)
+
+
+def _runs_beside() -> Deployment:
+    other = make_active(make_portfolio(), parameters=ALL_IN, symbols=["AAA"])
+    run(other)
+    return other
 
 
 def test_breach_of_a_limit_that_blocks_rolls_it_back(running):
@@ -227,6 +271,28 @@ def test_limit_that_does_not_count_leaves_it_alone(running, fields):
     assert broken_gate(running) is None
 
 
+def test_breach_in_the_middle_of_a_replay_leaves_it_alone_until_it_is_through(running):
+    """The days were recorded before it began; the monitor takes the second day's book at the closes of the fourth."""
+    make_prices({"AAA": [10.0] * 4})
+    _breach(running)
+    assert watch_deployments() == []
+    result = run(running)
+    assert (result["from"], running.last_day, running.status) == ("2022-01-05", DAYS[2], "rolled_back")
+
+
+def test_breach_while_the_next_run_is_awaited_rolls_it_back(running):
+    Deployment.objects.update(start_date=None)
+    make_prices({"AAA": [10.0] * 4})
+    _breach(running)
+    assert watch_deployments() == [running.pk]
+
+
+def test_breach_before_the_first_day_of_a_replay_leaves_it_alone(running):
+    other = make_active(make_portfolio(), parameters=ALL_IN, symbols=["AAA"])
+    _breach(other)
+    assert watch_deployments() == []
+
+
 def test_breach_by_terms_that_were_changed_since_leaves_it_alone(running):
     limit = _breach(running)
     RiskLimit.objects.filter(pk=limit.pk).update(updated_at=limit.evaluated_at + timedelta(seconds=1))
@@ -234,13 +300,13 @@ def test_breach_by_terms_that_were_changed_since_leaves_it_alone(running):
 
 
 def test_breach_on_another_portfolio_leaves_it_alone(running):
-    other = make_active(make_portfolio())
+    other = _runs_beside()
     _breach(other)
     assert watch_deployments() == [other.pk]
 
 
 def test_one_that_cannot_be_watched_does_not_stop_the_others(running, monkeypatch):
-    other = make_active(make_portfolio())
+    other = _runs_beside()
     _breach(running)
     whole = gates.broken_gate
 
@@ -251,6 +317,16 @@ def test_one_that_cannot_be_watched_does_not_stop_the_others(running, monkeypatc
 
     monkeypatch.setattr(gates, "broken_gate", failing)
     assert watch_deployments() == [running.pk]
+
+
+def test_gate_that_cannot_roll_it_back_stops_it_and_is_told(monkeypatch):
+    """Something else is under way to the portfolio, and holds the rollback off."""
+    monkeypatch.setattr(runner, "roll_back_by_itself", lambda *_: None)
+    deployment = _all_in([10.0, 10.0, 7.0, 20.0])
+    _fail(deployment, GateBrokenError)
+    assert (deployment.status, deployment.last_day, deployment.failures_in_row) == ("active", DAYS[1], 0)
+    assert "is to be rolled back and still active: drawdown of 30.00%" in deployment.last_error
+    assert submit_due_runs() == 0
 
 
 # --- The pre-trade check ---------------------------------------------------------------------------------------------

@@ -62,7 +62,7 @@ def test_paper_deployment_goes_through_every_step_and_is_active():
     deployment.refresh_from_db()
     assert deployment.status == Status.ACTIVE
     assert steps_of(deployment) == dict.fromkeys(("validate", "backtest", "risk", "activate"), "succeeded")
-    assert task.result == {"deployment_id": "DEPLOY_001", "status": "active", "reason": ""}
+    assert task.result == {"deployment_id": "DEPLOY_001", "status": "active"}
     assert deployment.symbols == ["AAA", "BBB"]
     validated, backtest, risk, activated = deployment.steps.all()
     assert validated.result["weights"] == {"AAA": 0.4, "BBB": 0.4}

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from dulwich.objects import Blob
+from dulwich.objects import Blob, ObjectID
 from dulwich.repo import Repo
 
 from apps.strategies import git_objects, repository
@@ -52,6 +52,16 @@ def test_trailers_below_a_message_that_is_too_long_are_refused(folder: Path) -> 
     name = content_hash(**made, parent_hash=None, merged_from_hash=None)
     git = make_repository(folder, f"{message}\n\nNautilus-Version: 1\nNautilus-Hash: {name}")
     check_refused(folder, git, "The message has 1,001 characters")
+
+
+def test_large_object_under_a_branch_is_not_inflated(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    git = make_repository(folder)
+    blob = git("hash-object", "-w", "--stdin", stdin=b"#" * 300_000)
+    (folder / ".git" / "refs" / "heads" / "odd").write_text(blob)
+    monkeypatch.setattr(git_objects, "MAX_OBJECT_BYTES", 200_000)
+    inflated = inflated_sizes(monkeypatch)
+    check_refused(folder, git, "exceeds maximum size", blob[:12])
+    assert inflated == []
 
 
 def test_branch_that_is_no_commit_is_refused(folder: Path) -> None:
@@ -134,10 +144,10 @@ def test_sizes_in_a_pack_are_those_that_git_says(folder: Path) -> None:
         listed = git("cat-file", "--batch-all-objects", "--batch-check=%(objectname) %(objectsize) %(deltabase)")
         bases = []
         for name, size, base in map(str.split, listed.splitlines()):
-            place = pack.index.object_offset(name.encode())
+            place = pack.index.object_offset(ObjectID(name.encode()))
             found, base_place = git_objects._packed(pack, place, data[place : place + 128])
             assert found == int(size)
-            assert base_place == (pack.index.object_offset(base.encode()) if int(base, 16) else None)
+            assert base_place == (pack.index.object_offset(ObjectID(base.encode())) if int(base, 16) else None)
             bases.append(base_place)
     assert any(bases)
 

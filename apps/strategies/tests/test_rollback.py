@@ -128,6 +128,16 @@ def test_what_comes_back_has_the_terms_that_it_ran_with(portfolio, user):
     assert (back.symbols, back.schedule, back.cost_bps) == (["AAA", "BBB"], "monthly", 3)
 
 
+def test_operator_reads_no_figure_of_the_book_in_the_task_of_a_rollback(second, portfolio):
+    make_limit(portfolio, kind="gross_exposure", threshold=1_000)
+    stranger = make_user("operator", groups=["another desk"])
+    back, task = roll_back_deployment(second, user=stranger, force=True)
+    error = work(task).error
+    assert error["detail"] == f"{back.pk} has ended: risk."
+    back.refresh_from_db()
+    assert "gross_exposure would be" in back.reason
+
+
 def test_rollback_whose_return_failed_can_be_asked_for_again(second, portfolio, user):
     limit = make_limit(portfolio, kind="gross_exposure", threshold=1_000)
     back, task = roll_back_deployment(second, user=user, force=True)

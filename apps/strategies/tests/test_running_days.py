@@ -10,6 +10,7 @@ import pytest
 from apps.portfolios.matrix import load_current_matrix
 from apps.portfolios.models import Instrument, Portfolio, PortfolioData, Trade
 from apps.portfolios.tests.factories import INCEPTION, make_portfolio, make_prices, make_trade, moment, trading_days
+from apps.risk.models import PreTradeDecision
 from apps.strategies.kernels.schedule import is_decision_day
 from apps.strategies.kernels.simulation import Simulated, simulate
 from apps.strategies.models import DeploymentRun
@@ -82,15 +83,14 @@ def test_run_keeps_what_was_decided_on_and_the_deployment_how_far_it_is():
     assert (deployment.first_day, deployment.last_day) == (DAYS[0], DAYS[1])
 
 
-def test_fill_settles_its_reservation_at_the_close_of_its_day():
+def test_fill_is_booked_under_its_orders_name_at_the_close_of_its_day():
     make_prices({"AAA": [10.0, 11.0]})
     portfolio = make_portfolio()
     deployment = make_active(portfolio, parameters={"weights": {"AAA": 0.5}}, symbols=["AAA"])
     run(deployment)
     trade = Trade.objects.get(portfolio=portfolio)
     assert trade.traded_at == moment(DAYS[1], 21)
-    assert trade.external_id == trade.reservation.order_id == f"{deployment.pk}/2022-01-03/AAA"
-    assert (trade.reservation.status, trade.reservation.open_quantity) == ("booked", 0)
+    assert trade.external_id == f"{deployment.pk}/2022-01-03/AAA"
 
 
 def test_sales_are_filled_before_the_purchases_that_they_pay_for():
@@ -165,7 +165,8 @@ def test_quantities_are_multiples_of_the_step_and_prices_may_lie_between_ticks()
     run(make_active(portfolio, parameters={"weights": {"AAA": 0.5}}, symbols=["AAA"]))
     # 500 / 9 are 55.6: 50, at 11 x 1.001, which is no multiple of 0.01; the check is asked about 11.02.
     assert trades_of(portfolio) == [("2022-01-04", "AAA", Decimal(50), Decimal("11.011"))]
-    assert portfolio.reservations.get().price == Decimal("11.02")
+    told = [decision.answer["trades"][0] for decision in PreTradeDecision.objects.filter(portfolio=portfolio)]
+    assert [trade["price"] for trade in told if trade["order_id"]] == [11.02]
 
 
 # --- One set of rules for paper and backtests ----------------------------------------------------------------------
@@ -245,7 +246,7 @@ def target_weights(prices, params):
 
 
 def test_newest_day_is_decided_on_once_what_had_a_close_before_has_one():
-    """AAA is imported first: alone it would be given all, for a month. GONE, which had no close before, is not awaited."""
+    """AAA is imported first: alone it would be given all. GONE had no close the day before, and is not waited for."""
     make_prices({"AAA": [10.0] * 2, "BBB": [50.0] * 2, "GONE": [5.0, None]})
     deployment = make_active(make_portfolio(), EQUAL_OF_PRICED, {}, ["AAA", "BBB", "GONE"], start_date=DAYS[2])
     make_prices({"AAA": [10.0]}, start=DAYS[2])
@@ -257,7 +258,7 @@ def test_newest_day_is_decided_on_once_what_had_a_close_before_has_one():
 
 def test_newest_day_waits_for_the_benchmark_as_well():
     make_prices({"AAA": [10.0], "MARKET": [100.0]})
-    portfolio = make_portfolio(benchmark_id="MARKET")
+    portfolio = make_portfolio(benchmark="MARKET")
     deployment = make_active(portfolio, parameters={"weights": {}}, symbols=["AAA"])
     make_prices({"AAA": [10.0]}, start=DAYS[1])
     assert run(deployment)["to"] == "2022-01-03"
@@ -312,15 +313,16 @@ def test_close_that_comes_late_fills_the_order_of_its_day():
     assert trades_of(portfolio)[-1] == ("2022-01-04", "BBB", Decimal(6), Decimal("52.052"))
 
 
-def test_book_with_closes_too_old_on_the_day_is_not_traded():
-    """BBB has no close for a week: what it is worth is not known well enough to buy AAA beside it."""
-    make_prices({"AAA": [10.0] * 7, "BBB": [50.0, 50.0, *[None] * 5]})
-    deployment = make_active(make_portfolio(), MOMENTUM, {"days": 2, "gross": 0.5})
+def test_holding_without_a_close_for_long_does_not_stop_the_others():
+    """OLD has its last close on the second day: four days later, and from then on, it is still taken at that."""
+    make_prices({"AAA": [10.0, 11.0, 12.0, 13.0, 14.0, 15.0, 16.0, 17.0], "OLD": [7.0, 7.0, *[None] * 6]})
+    portfolio = make_portfolio()
+    make_trade(portfolio, "OLD", 10, 7)
+    deployment = make_active(portfolio, parameters={"weights": {"AAA": 0.5}}, symbols=["AAA"])
     run(deployment)
-    by_day = {(day, symbol): status for day, symbol, _, status in orders_of(deployment)}
-    assert by_day["2022-01-03", "AAA"] == "filled"
-    refused = deployment.orders.get(run__day=DAYS[5], instrument="AAA")
-    assert (refused.status, "2022-01-04, older than 345600 s" in refused.reasons[0]) == ("refused", True)
+    assert [status for *_, status in orders_of(deployment)] == ["filled"] * 7 + ["open"]
+    last = PreTradeDecision.objects.filter(portfolio=portfolio).latest("pk").answer
+    assert last["warnings"] == [f"OLD is taken at its close of {DAYS[1]}, its last one up to {DAYS[7]}"]
 
 
 def test_decision_cancels_what_is_still_open():

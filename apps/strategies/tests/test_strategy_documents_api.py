@@ -78,12 +78,13 @@ def test_symbols_of_a_deployment_are_text(schema: dict[str, Any]) -> None:
     assert (symbols["type"], symbols["items"]) == ("array", {"type": "string"})
 
 
+CANNOT_RUN = {"no_broker", "other_environment", "portfolio_closed"}
 REFUSALS = {
     "strategies": {"strategy_exists"},
     "versions/{strategy_id}": {"merge_conflict", "parent_version_needed"},
     "versions/{strategy_id}/resolve": {"head_moved", "no_open_merge_request", "several_merge_requests"},
-    "deploy": {"deployment_under_way", "no_broker", "portfolio_closed"},
-    "deployments/{deployment_id}/approve": {"own_deployment", "deployment_state", "no_broker", "portfolio_closed"},
+    "deploy": {"deployment_under_way", *CANNOT_RUN},
+    "deployments/{deployment_id}/approve": {"own_deployment", "deployment_state", *CANNOT_RUN},
     "rollback": {"deployment_state", "deployment_under_way"},
 }
 

@@ -234,7 +234,7 @@ def test_deployments_on_hidden_portfolios_are_counted_and_not_named() -> None:
 def test_hashes_are_verified_while_others_post(monkeypatch: pytest.MonkeyPatch) -> None:
     strategy = make_strategy()
     make_version(strategy)
-    posted = []
+    posted: list[Any] = []
 
     def posts_meanwhile(*arguments: Any) -> str:
         if not posted:
