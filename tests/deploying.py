@@ -161,7 +161,7 @@ def is_waited_for(desk: Desk, connection: psycopg.Connection, query: str) -> boo
 
 
 def is_waiting(desk: Desk, query: str) -> bool:
-    """Whether a statement with these words waits for a lock: also behind others that do, as behind a lease's renewal."""
+    """Whether a statement with these words waits for a lock: also behind others, such as a lease's renewal."""
     sql = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query ILIKE %s"
     return bool(desk.value(sql, f"%{query}%"))
 

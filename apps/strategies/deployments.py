@@ -1,6 +1,5 @@
 """Asking for a deployment and approving it."""
 
-import re
 from collections.abc import Iterable, Sequence
 from datetime import date, timedelta
 from typing import Any
@@ -17,6 +16,7 @@ from apps.strategies.brokers import broker_for
 from apps.strategies.errors import BadStartDateError, DeploymentStateError, DeploymentUnderWayError
 from apps.strategies.kinds import DEPLOY
 from apps.strategies.models import Deployment, DeploymentStep, Environment, Schedule, StrategyVersion
+from apps.strategies.numbering import next_id
 from apps.strategies.states import Step, hold_deployment, tell, under_way, with_line, write
 from apps.strategies.universe import chosen_symbols
 from apps.strategies.versions import get_version
@@ -24,8 +24,6 @@ from apps.tasks.models import Task
 from apps.tasks.submission import submit_task
 
 Status = Deployment.Status
-
-_NUMBERED = re.compile(r"DEPLOY_([0-9]{1,9})")
 
 # Ids are given one after the other, or two callers would be given the same.
 _DEPLOYING_LOCK = 0x6E617574_05
@@ -100,7 +98,7 @@ def make_deployment(
             f"Wait for its end, or roll {other.pk} back first.",
         )
     deployment = Deployment.objects.create(
-        id=_next_id(),
+        id=next_id(Deployment, "DEPLOY_"),
         strategy=version.strategy,
         version=version,
         version_hash=version.hash,
@@ -112,12 +110,6 @@ def make_deployment(
     _make_steps(deployment)
     tell(deployment, "deployment.asked")
     return deployment
-
-
-def _next_id() -> str:
-    taken = Deployment.objects.filter(id__startswith="DEPLOY_").values_list("id", flat=True)
-    numbers = [int(match[1]) for match in map(_NUMBERED.fullmatch, taken) if match]
-    return f"DEPLOY_{max(numbers, default=0) + 1:03d}"
 
 
 def _make_steps(deployment: Deployment) -> None:

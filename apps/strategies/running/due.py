@@ -1,11 +1,11 @@
-"""Which active deployments have something to do; beat asks."""
+"""Which deployments have something to do; beat asks."""
 
 import logging
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 import numpy as np
-from django.db.models import Max, Min
+from django.db.models import Max, Min, QuerySet
 from django.utils import timezone
 
 from apps.portfolios.errors import NoPricesError
@@ -16,6 +16,7 @@ from apps.strategies.kinds import RUN
 from apps.strategies.models import Deployment
 from apps.strategies.running.calendar import rows_between, unseen_rows
 from apps.strategies.running.orders import open_orders
+from apps.strategies.running.settling import settling_deployments
 from apps.tasks.models import Task
 from apps.tasks.submission import submit_task
 
@@ -30,7 +31,7 @@ _LONGEST_TASK = timedelta(days=1)
 
 
 def submit_due_runs() -> int:
-    """A task for each active deployment that has a day or a fill to deal with and no task yet; answers how many.
+    """A task for each deployment that has a day or a fill to deal with and no task yet; answers how many.
 
     One that cannot be looked at is logged and does not stop the others.
     """
@@ -44,8 +45,8 @@ def submit_due_runs() -> int:
 def _idle() -> Iterator[Deployment]:
     processing = Task.objects.filter(kind=RUN, status=Task.Status.PROCESSING)
     under_way = set(processing.values_list("inputs__deployment_id", flat=True))
-    active = Deployment.objects.filter(status=Deployment.Status.ACTIVE).select_related("version", "portfolio")
-    for deployment in active.order_by("pk"):
+    active = Deployment.objects.filter(status=Deployment.Status.ACTIVE)
+    for deployment in (active | settling_deployments()).select_related("version", "portfolio").order_by("pk"):
         if deployment.pk not in under_way:
             yield deployment
 
@@ -72,7 +73,12 @@ def submit_run(deployment: Deployment) -> Task:
 
 
 def has_work(deployment: Deployment, matrix: PriceMatrix) -> bool:
-    """A trading day that it has not dealt with, one that failed among them, or an order that can be filled."""
+    """A trading day that it has not dealt with, one that failed among them, or an order that can be filled.
+
+    Of one that has ended (settling.py): that its broker was not asked for RETRY_SECONDS.
+    """
+    if deployment.status != Deployment.Status.ACTIVE:
+        return not broker_for(deployment.environment).simulated and not _has_run_lately(deployment)
     has_any = bool(len(unseen_rows(deployment, matrix))) or _can_fill(deployment, matrix)
     return has_any and not _waits(deployment, matrix)
 
@@ -86,11 +92,17 @@ def _waits(deployment: Deployment, matrix: PriceMatrix) -> bool:
 
 
 def _task_failed_at(deployment: Deployment) -> datetime | None:
+    return _tasks_of(deployment).filter(status=Task.Status.FAILED).aggregate(last=Max("finished_at"))["last"]
+
+
+def _has_run_lately(deployment: Deployment) -> bool:
+    since = timezone.now() - timedelta(seconds=RETRY_SECONDS)
+    return _tasks_of(deployment).filter(finished_at__gt=since).exists()
+
+
+def _tasks_of(deployment: Deployment) -> QuerySet[Task]:
     earliest = timezone.now() - _LONGEST_TASK
-    failed = Task.objects.filter(
-        kind=RUN, status=Task.Status.FAILED, inputs__deployment_id=deployment.pk, created_at__gte=earliest
-    )
-    return failed.aggregate(last=Max("finished_at"))["last"]
+    return Task.objects.filter(kind=RUN, inputs__deployment_id=deployment.pk, created_at__gte=earliest)
 
 
 def _can_fill(deployment: Deployment, matrix: PriceMatrix) -> bool:

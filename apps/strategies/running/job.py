@@ -19,6 +19,7 @@ from apps.strategies.kinds import RUN
 from apps.strategies.models import Deployment, DeploymentOrder
 from apps.strategies.running.failures import is_counted, note_error
 from apps.strategies.running.runner import Runner
+from apps.strategies.running.settling import settle
 from apps.strategies.running.stages import MovedOnError
 from apps.tasks.errors import JobStoppedError
 from apps.tasks.execution import Job, Outcome, as_domain_error
@@ -34,13 +35,11 @@ Order = DeploymentOrder.Status
 def run_deployment(job: Job) -> Outcome:
     """Tried again after a worker's death, it goes on where that one had come to.
 
-    One that has ended meanwhile, or that another worker brings on, is left alone: the result says its status. Raises
-    what went wrong with a run.
+    One that another worker brings on is left alone, and of one that has ended only what a real broker still tells is
+    booked: the result says its status. Raises what went wrong with a run.
     """
     deployment = _load(job.task.inputs["deployment_id"])
     begun = timezone.now()
-    if deployment.status != Deployment.Status.ACTIVE:
-        return Outcome(_result(deployment, begun, None))
     try:
         runner = _run(job, deployment)
     except Exception as error:
@@ -71,8 +70,12 @@ def _load(deployment_id: str) -> Deployment:
     return Deployment.objects.select_related(*related).get(pk=deployment_id)
 
 
-def _run(job: Job, deployment: Deployment) -> Runner:
+def _run(job: Job, deployment: Deployment) -> Runner | None:
+    """None for one that has ended."""
     matrix = load_current_matrix()
+    if deployment.status != Deployment.Status.ACTIVE:
+        settle(deployment, matrix)
+        return None
     with Strategies(matrix) as strategies:
         runner = Runner(deployment, matrix, broker_for(deployment.environment), strategies, job.progress)
         with suppress(DeploymentEndedError, MovedOnError):  # nothing is half done: each stage was written as a whole

@@ -12,7 +12,9 @@ from django.db.models import F
 from django.utils import timezone
 
 from apps.portfolios.models import Portfolio, PriceVersion, Trade
-from apps.portfolios.tests.factories import INCEPTION
+from apps.portfolios.tests.factories import INCEPTION, make_portfolio, make_prices
+from apps.risk.models import RiskLimit
+from apps.risk.tests.desks import make_limit
 from apps.strategies.kinds import RUN
 from apps.strategies.models import Deployment, DeploymentOrder, Environment, Strategy, StrategyVersion
 from apps.strategies.running.calendar import GRACE_SECONDS
@@ -40,6 +42,8 @@ def target_weights(prices, params):
     scores = (1.0 + 10.0 * moves).clip(lower=0.1).where(prices.iloc[-1].notna(), 0.0)
     return (scores / scores.sum() * params["gross"]).to_dict()
 """
+
+ALL_IN = {"weights": {"AAA": 1.0}}
 
 BROKEN = """
 def target_weights(prices, params):
@@ -84,6 +88,20 @@ def make_active(
         symbols=sorted(symbols),
         **{**defaults, **fields},
     )
+
+
+def all_in(closes: list[float | None], **fields: Any) -> Deployment:
+    """All of the equity in AAA, bought at the second close and kept, without costs."""
+    make_prices({"AAA": closes})
+    fields = {"schedule": "monthly", "cost_bps": 0.0, **fields}
+    return make_active(make_portfolio(), parameters=ALL_IN, symbols=["AAA"], **fields)
+
+
+def breach(deployment: Deployment, **fields: Any) -> RiskLimit:
+    """A limit as the monitor has just seen it in breach."""
+    seen = timezone.now() + timedelta(seconds=1)
+    how = {"status": "breach", "current_value": 950.0, "evaluated_at": seen, "status_since": seen, **fields}
+    return make_limit(deployment.portfolio, how.pop("kind", "gross_exposure"), 900.0, **how)
 
 
 def pass_grace() -> None:

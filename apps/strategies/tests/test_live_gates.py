@@ -1,26 +1,26 @@
 """Gates of active deployments: broken, they are rolled back by themselves, with the reason and its values."""
 
-from datetime import date, timedelta
+from datetime import timedelta
 
 import pytest
-from django.utils import timezone
 
-from apps.portfolios.histories import refresh_histories, refresh_history
+from apps.portfolios.histories import refresh_histories
 from apps.portfolios.models import Portfolio, PortfolioReturn
 from apps.portfolios.tests.factories import make_portfolio, make_prices, moment, trading_days
 from apps.risk.models import RiskLimit
 from apps.risk.tests.desks import make_limit
-from apps.strategies.errors import GateBrokenError
 from apps.strategies.models import Deployment
-from apps.strategies.running import gates, job, runner
+from apps.strategies.running import gates
 from apps.strategies.running.drawdown import deepest_fall
-from apps.strategies.running.due import submit_due_runs
 from apps.strategies.running.gates import broken_gate, watch_deployments
 from apps.strategies.sandbox import BadWeightsError, CodeRefusedError, StrategyRaisedError
 from apps.strategies.tests.running_factories import (
+    ALL_IN,
     BROKEN,
     FIXED,
     RUNNING_SETTINGS,
+    all_in,
+    breach,
     make_active,
     orders_of,
     pass_retry,
@@ -30,7 +30,6 @@ from apps.strategies.tests.running_factories import (
 pytestmark = pytest.mark.django_db
 
 DAYS = trading_days(10)
-ALL_IN = {"weights": {"AAA": 1.0}}
 
 
 @pytest.fixture(autouse=True)
@@ -39,13 +38,6 @@ def running_settings(settings):
         setattr(settings, name, value)
     settings.LIVE_MAX_DRAWDOWN = 0.25
     settings.LIVE_MAX_FAILURES = 3
-
-
-def _all_in(closes: list[float | None], **fields) -> Deployment:
-    """All of the equity in AAA, bought at the second close and kept, without costs."""
-    make_prices({"AAA": closes})
-    fields = {"schedule": "monthly", "cost_bps": 0.0, **fields}
-    return make_active(make_portfolio(), parameters=ALL_IN, symbols=["AAA"], **fields)
 
 
 # --- Failures --------------------------------------------------------------------------------------------------------
@@ -123,7 +115,7 @@ def test_code_that_the_rules_refuse_is_a_failure_and_never_runs():
 
 
 def test_failures_that_were_counted_before_the_worker_died_are_seen_by_the_watch():
-    deployment = _all_in([10.0])
+    deployment = all_in([10.0])
     Deployment.objects.update(failures_in_row=3, last_error="it broke")
     assert watch_deployments() == [deployment.pk]
     deployment.refresh_from_db()
@@ -143,7 +135,7 @@ def test_deepest_fall_is_from_the_highest_point_before(returns, fall):
 
 def test_drawdown_above_the_most_that_is_allowed_rolls_it_back_on_its_day_of_a_replay():
     """Bought at 10: 8 is 20 % below, 7 is 30 %; the days after that are not traded, though prices rise again."""
-    deployment = _all_in([10.0, 10.0, 8.0, 7.0, 20.0, 20.0])
+    deployment = all_in([10.0, 10.0, 8.0, 7.0, 20.0, 20.0])
     result = run(deployment)
     assert (deployment.status, deployment.last_day) == ("rolled_back", DAYS[2])
     assert "drawdown of 30.00% since 2022-01-03, up to 2022-01-06; at most 25.00% is allowed" in deployment.reason
@@ -152,14 +144,14 @@ def test_drawdown_above_the_most_that_is_allowed_rolls_it_back_on_its_day_of_a_r
 
 def test_drawdown_that_is_allowed_goes_on(settings):
     settings.LIVE_MAX_DRAWDOWN = 0.3
-    deployment = _all_in([10.0, 10.0, 8.0, 7.0, 20.0])
+    deployment = all_in([10.0, 10.0, 8.0, 7.0, 20.0])
     run(deployment)
     assert (deployment.status, deployment.last_day) == ("active", DAYS[4])
 
 
 def test_days_that_it_has_not_dealt_with_are_not_held_against_it():
     """A replay stands on the third day: what today's book would do on the recorded days after it is no loss yet."""
-    deployment = _all_in([10.0, 10.0, 10.0])
+    deployment = all_in([10.0, 10.0, 10.0])
     run(deployment)
     make_prices({"AAA": [10.0, 10.0, 10.0, 1.0]})
     refresh_histories()
@@ -169,7 +161,7 @@ def test_days_that_it_has_not_dealt_with_are_not_held_against_it():
 
 
 def test_loss_from_before_it_began_is_not_held_against_it():
-    deployment = _all_in([20.0, 10.0, 10.0, 9.0], start_date=DAYS[1])
+    deployment = all_in([20.0, 10.0, 10.0, 9.0], start_date=DAYS[1])
     run(deployment)
     assert deployment.status == "active"
 
@@ -186,57 +178,14 @@ def test_loss_behind_a_missing_close_is_seen():
     assert "drawdown of 40.00% since 2022-01-03, up to 2022-01-06" in deployment.reason
 
 
-def test_drawdown_is_seen_on_its_day_though_the_history_is_stored_once_a_task(monkeypatch):
-    """Without a limit on losses it is stored before and after; test_limit_on_losses_knows… has one."""
-    stored: list[date | None] = []
-    deployment = _all_in([10.0, 10.0, 12.0, 11.0, 10.0, 8.0, 20.0], schedule="daily")
-
-    def storing(portfolio_id: str) -> bool:
-        deployment.refresh_from_db()
-        stored.append(deployment.last_day)
-        return refresh_history(portfolio_id)
-
-    monkeypatch.setattr(runner, "refresh_history", storing)
-    monkeypatch.setattr(job, "refresh_history", storing)
-    run(deployment)
-    assert "drawdown of 33.33% since 2022-01-03, up to 2022-01-10" in deployment.reason
-    assert stored == [None, DAYS[4]]
-    portfolio = Portfolio.objects.get(pk=deployment.portfolio_id)
-    assert portfolio.history_ledger_version == portfolio.ledger_version
-
-
-@pytest.mark.parametrize(
-    ("kind", "fields", "counts"),
-    [
-        ("drawdown", {}, True),
-        ("daily_loss", {"action": "warn"}, True),
-        ("gross_exposure", {}, False),
-        ("drawdown", {"active": False}, False),
-        ("drawdown", {"effective_to": moment()}, False),
-    ],
-)
-def test_limit_on_losses_wants_the_history_after_each_fill(kind, fields, counts):
-    portfolio = make_portfolio()
-    make_limit(portfolio, kind, 0.5, **fields)
-    assert gates.limits_losses(portfolio.pk) is counts
-    assert not gates.limits_losses(make_portfolio().pk)
-
-
 # --- Limits ----------------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
 def running() -> Deployment:
-    deployment = _all_in([10.0, 10.0])
+    deployment = all_in([10.0, 10.0])
     run(deployment)
     return deployment
-
-
-def _breach(deployment: Deployment, **fields) -> RiskLimit:
-    """A limit as the monitor has just seen it in breach."""
-    seen = timezone.now() + timedelta(seconds=1)
-    how = {"status": "breach", "current_value": 950.0, "evaluated_at": seen, "status_since": seen, **fields}
-    return make_limit(deployment.portfolio, how.pop("kind", "gross_exposure"), 900.0, **how)
 
 
 def _runs_beside() -> Deployment:
@@ -246,7 +195,7 @@ def _runs_beside() -> Deployment:
 
 
 def test_breach_of_a_limit_that_blocks_rolls_it_back(running):
-    limit = _breach(running)
+    limit = breach(running)
     assert watch_deployments() == [running.pk]
     running.refresh_from_db()
     assert running.status == "rolled_back"
@@ -267,47 +216,25 @@ def test_breach_of_a_limit_that_blocks_rolls_it_back(running):
     ids=["warns only", "not active", "warning", "not yet in force", "not in force any more", "since before it began"],
 )
 def test_limit_that_does_not_count_leaves_it_alone(running, fields):
-    _breach(running, **fields)
+    breach(running, **fields)
     assert broken_gate(running) is None
 
 
-def test_breach_in_the_middle_of_a_replay_leaves_it_alone_until_it_is_through(running):
-    """The days were recorded before it began; the monitor takes the second day's book at the closes of the fourth."""
-    make_prices({"AAA": [10.0] * 4})
-    _breach(running)
-    assert watch_deployments() == []
-    result = run(running)
-    assert (result["from"], running.last_day, running.status) == ("2022-01-05", DAYS[2], "rolled_back")
-
-
-def test_breach_while_the_next_run_is_awaited_rolls_it_back(running):
-    Deployment.objects.update(start_date=None)
-    make_prices({"AAA": [10.0] * 4})
-    _breach(running)
-    assert watch_deployments() == [running.pk]
-
-
-def test_breach_before_the_first_day_of_a_replay_leaves_it_alone(running):
-    other = make_active(make_portfolio(), parameters=ALL_IN, symbols=["AAA"])
-    _breach(other)
-    assert watch_deployments() == []
-
-
 def test_breach_by_terms_that_were_changed_since_leaves_it_alone(running):
-    limit = _breach(running)
+    limit = breach(running)
     RiskLimit.objects.filter(pk=limit.pk).update(updated_at=limit.evaluated_at + timedelta(seconds=1))
     assert broken_gate(running) is None
 
 
 def test_breach_on_another_portfolio_leaves_it_alone(running):
     other = _runs_beside()
-    _breach(other)
+    breach(other)
     assert watch_deployments() == [other.pk]
 
 
 def test_one_that_cannot_be_watched_does_not_stop_the_others(running, monkeypatch):
     other = _runs_beside()
-    _breach(running)
+    breach(running)
     whole = gates.broken_gate
 
     def failing(deployment):
@@ -317,16 +244,6 @@ def test_one_that_cannot_be_watched_does_not_stop_the_others(running, monkeypatc
 
     monkeypatch.setattr(gates, "broken_gate", failing)
     assert watch_deployments() == [running.pk]
-
-
-def test_gate_that_cannot_roll_it_back_stops_it_and_is_told(monkeypatch):
-    """Something else is under way to the portfolio, and holds the rollback off."""
-    monkeypatch.setattr(runner, "roll_back_by_itself", lambda *_: None)
-    deployment = _all_in([10.0, 10.0, 7.0, 20.0])
-    _fail(deployment, GateBrokenError)
-    assert (deployment.status, deployment.last_day, deployment.failures_in_row) == ("active", DAYS[1], 0)
-    assert "is to be rolled back and still active: drawdown of 30.00%" in deployment.last_error
-    assert submit_due_runs() == 0
 
 
 # --- The pre-trade check ---------------------------------------------------------------------------------------------

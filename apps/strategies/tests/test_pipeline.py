@@ -11,7 +11,6 @@ from rest_framework.exceptions import PermissionDenied
 from apps.portfolios.ledger import book_cash_flow, close_portfolio
 from apps.portfolios.tests.factories import make_prices, make_trade, make_user
 from apps.risk.tests.desks import make_limit
-from apps.strategies import deployments
 from apps.strategies.deployments import approve_deployment
 from apps.strategies.errors import (
     BadStartDateError,
@@ -422,4 +421,3 @@ def test_ids_of_deployments_are_given_one_after_the_other():
     version = make_version()
     made = [ask(version, make_paper())[0].pk for _ in range(3)]
     assert made == ["DEPLOY_001", "DEPLOY_002", "DEPLOY_003"]
-    assert deployments._next_id() == "DEPLOY_004"

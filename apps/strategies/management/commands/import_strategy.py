@@ -1,4 +1,4 @@
-"""`python manage.py import_strategy ./momentum --strategy-id STRATEGY_007`"""
+"""`python manage.py import_strategy ./momentum --strategy-id MOMENTUM_COPY`"""
 
 from argparse import ArgumentParser
 from pathlib import Path
