@@ -70,9 +70,9 @@ def test_day_before_all_prices_is_refused():
 
 @pytest.fixture
 def holding(settings) -> None:
-    """10 OLD at 2, whose last close is of the second day; each day's close is too old from the third day after it."""
+    """10 OLD at 2, whose last close is of the fourth day: too old on the sixth, with a weekend between them."""
     settings.MAX_PRICE_AGE_SECONDS = 172_800
-    make_prices({"OLD": [1.0, 2.0, *[None] * 6]})
+    make_prices({"OLD": [1.0, 1.5, 1.8, 2.0, *[None] * 4]})
     make_trade(Portfolio.objects.get(), "OLD", 10, 1)
 
 
@@ -81,7 +81,7 @@ def test_holding_that_has_no_close_any_more_is_taken_at_its_last_one_with_a_warn
     make_limit(Portfolio.objects.get(), "gross_exposure", 1_000.0)
     decision = check(day=DAYS[5])
     assert (decision.approved, decision.as_of) == (True, DAYS[5])
-    assert decision.warnings == [f"OLD is taken at its close of {DAYS[1]}, its last one up to {DAYS[5]}"]
+    assert decision.warnings == [f"OLD is taken at its close of {DAYS[3]}, its last one up to {DAYS[5]}"]
     # 10 AAA at 15 and 10 OLD at 2; then one more AAA.
     before, after = decision.checks[0]["current"], decision.checks[0]["projected"]
     assert (before, after) == (170.0, 185.0)
@@ -91,7 +91,7 @@ def test_holding_that_has_no_close_any_more_is_taken_at_its_last_one_with_a_warn
 def test_symbol_that_is_traded_must_have_a_close_that_is_new_enough():
     refusals = check("OLD", DAYS[5]).refusals
     assert [(refusal.code, refusal.symbol) for refusal in refusals] == [("price_stale", "OLD")]
-    assert f"the latest close of OLD is of {DAYS[1]}" in refusals[0].detail
+    assert f"the latest close of OLD is of {DAYS[3]}" in refusals[0].detail
 
 
 @pytest.mark.usefixtures("holding")

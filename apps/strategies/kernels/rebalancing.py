@@ -64,7 +64,8 @@ def _orders_between(held: FloatArray, targets: FloatArray, steps: FloatArray) ->
     size = np.where(steps > 0, steps, SMALLEST_STEP)
     change = targets - held
     whole = _whole_steps(change, size, np.maximum(np.abs(targets), np.abs(held)))
-    return np.round(np.where(steps > SMALLEST_STEP, whole, change), DECIMALS) + 0.0
+    orders: FloatArray = np.where(steps > SMALLEST_STEP, whole, change)
+    return np.round(orders, DECIMALS) + 0.0
 
 
 def rounded_to_steps(quantities: FloatArray, steps: FloatArray) -> FloatArray:

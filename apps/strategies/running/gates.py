@@ -80,8 +80,9 @@ def _replays(deployment: Deployment, until: date | None) -> bool:
         return False
     if until is None:
         return True
-    newest = load_current_matrix().dates[trading_rows(deployment, load_current_matrix())[-1]]
-    return until < deployment.activated_at.date() and np.datetime64(until) < newest
+    matrix = load_current_matrix()
+    newest = matrix.dates[trading_rows(deployment, matrix)[-1]]
+    return until < deployment.activated_at.date() and bool(np.datetime64(until) < newest)
 
 
 def limits_losses(portfolio_id: str) -> bool:

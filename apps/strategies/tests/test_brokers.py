@@ -24,6 +24,7 @@ DAYS = trading_days(5)
 def running_settings(settings):
     for name, value in RUNNING_SETTINGS.items():
         setattr(settings, name, value)
+    settings.MAX_PRICE_AGE_SECONDS = 0  # live orders are held against the newest closes, and these are of 2022
 
 
 def _order(number: int, symbol: str, quantity: str) -> OpenOrder:

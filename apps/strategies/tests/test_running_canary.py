@@ -70,7 +70,11 @@ def test_end_of_the_canary_is_a_decision_whatever_the_schedule_says():
     assert [(day, share) for day, share, _ in _decided(deployment)] == [(DAYS[0], 0.5), (DAYS[5], 1.0)]
 
 
-@pytest.mark.parametrize(("code", "said"), [(BROKEN, "the third input is missing"), (ENDLESS, "CPU time")])
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [(BROKEN, "the third input is missing"), (ENDLESS, "CPU time")],
+    ids=["its process goes on", "its process has ended"],
+)
 def test_version_before_that_fails_is_held_as_it_was_last_and_not_held_against_the_canary(settings, code, said):
     settings.SANDBOX_CPU_SECONDS = 1
     before = _before(make_portfolio(), code=code)

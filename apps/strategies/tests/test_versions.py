@@ -385,4 +385,4 @@ def test_content_of_a_version_cannot_be_changed(column: str) -> None:
     with pytest.raises(IntegrityError, match="append-only"), transaction.atomic():
         StrategyVersion.objects.filter(pk=version.pk).update(**{column: "other"})
     with pytest.raises(IntegrityError, match="append-only"), transaction.atomic():
-        StrategyVersion.objects.filter(pk=version.pk)._raw_delete("default")  # type: ignore[attr-defined]
+        StrategyVersion.objects.filter(pk=version.pk)._raw_delete("default")
