@@ -11,7 +11,7 @@ What it does with one, for each deployment:
   already is not booked again. `Fill.leaves` is what is open after it (FIX: LeavesQty): at 0 the order is filled. A fill
   of an order that we have cancelled meanwhile is booked, too: it has happened.
 - `simulated`: whether fills are proposals, made from recorded closes. Then the pre-trade check is asked once more, with
-  the order's room held, before one is booked, and the runner looks only where there is a new close. Fills of a real
+  the portfolio held, before one is booked, and the runner looks only where there is a new close. Fills of a real
   broker have happened: they are booked as they are, and it is asked as long as anything is open.
 
 To add one is a class with these three, and `NAUTILUS_LIVE_BROKER` set to its dotted path.

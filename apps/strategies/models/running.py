@@ -37,7 +37,7 @@ class DeploymentRun(models.Model):
 
 
 class DeploymentOrder(models.Model):
-    """What a run wants to trade: checked when it is sent, and once more with its room held when it is filled."""
+    """What a run wants to trade: checked when it is sent, and once more, with the portfolio held, when it is filled."""
 
     class Status(models.TextChoices):
         OPEN = "open"

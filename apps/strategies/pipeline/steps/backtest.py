@@ -18,6 +18,7 @@ from apps.strategies.kernels.schedule import is_decision_day
 from apps.strategies.kernels.simulation import Simulated, Simulation
 from apps.strategies.pipeline.context import Context
 from apps.strategies.sandbox import BadWeightsError
+from apps.strategies.sizing import min_quantities
 from apps.strategies.universe import Rows
 
 LONGEST_CURVE = 500
@@ -55,6 +56,7 @@ def _simulate(context: Context, days: Rows) -> Simulated:
         context.deployment.cost_rate,
         settings.STRATEGY_MIN_NOTIONAL,
         symbols=context.symbols,
+        min_quantities=min_quantities(context.symbols),
     )
     due = is_decision_day(context.matrix.dates[days], context.deployment.schedule)
     closes = context.matrix.closes(context.symbols, days)
