@@ -31,6 +31,7 @@ class LineMatcher(SequenceMatcher[str]):
         self._sides = a, b
 
     def get_matching_blocks(self) -> list[Match]:
+        """As SequenceMatcher's own, which its opcodes and groups are made of."""
         return matching_blocks(*self._sides)
 
 
