@@ -17,6 +17,7 @@ ROOT = Path(__file__).parents[1]
 STRATEGY = "/api/v1/sprint3/strategy"
 PAPERS = ("PAPER_001", "PAPER_002", "PAPER_003")
 COST = 0.0005
+LEAST_NOTIONAL = 1.0
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +70,11 @@ def traded(prices: pd.DataFrame, weights_on: Callable[[pd.DataFrame], dict[str, 
             month = day.month
             equity = cash + sum(held[symbol] * closes[symbol] for symbol in held)
             weights = weights_on(prices.loc[:day].iloc[-1260:])
-            orders = {symbol: weights.get(symbol, 0.0) * equity / closes[symbol] - held[symbol] for symbol in held}
+            wanted = {symbol: weights.get(symbol, 0.0) * equity / closes[symbol] - held[symbol] for symbol in held}
+            orders = {
+                symbol: quantity if abs(quantity) * closes[symbol] >= LEAST_NOTIONAL else 0.0
+                for symbol, quantity in wanted.items()
+            }
     return cash + sum(held[symbol] * prices[symbol].iloc[-1] for symbol in held), cash
 
 
