@@ -158,7 +158,7 @@ def test_worker_killed_as_it_ends_its_task_has_activated_nothing(desk: Desk, bef
     assert desk.active(BOOK) == [before]
     task = desk.ended_task(task_id)
     assert (task["status"], task["attempts"]) == ("succeeded", 2), task["error"]
-    assert task["result"] == {"deployment_id": deployment_id, "status": "active", "reason": ""}
+    assert task["result"] == {"deployment_id": deployment_id, "status": "active"}
     assert check_it_came_through(desk, deployment_id, before) == {**ONCE, "activate": 2}
 
 
