@@ -8,7 +8,7 @@ import pytest
 
 from tests.running import Platform, running_platform
 
-LINES_OF_EACH_LOG = 25
+LINES_OF_EACH_LOG = 10
 
 
 @pytest.hookimpl(wrapper=True)

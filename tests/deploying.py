@@ -200,7 +200,8 @@ def kill_worker(platform: Platform) -> list[psutil.Process]:
     orphans = [process for process in family if _is_sandbox(process)]
     for process in family:
         if process not in orphans:
-            process.kill()
+            with suppress(psutil.NoSuchProcess):  # a child may end by itself once its parent is gone
+                process.kill()
     return orphans
 
 

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -64,7 +64,8 @@ class Platform:
         """kill -9 of a process and of all its children, as when the kernel runs out of memory."""
         process = psutil.Process(self.pid(name))
         for each in [process, *process.children(recursive=True)]:
-            each.kill()
+            with suppress(psutil.NoSuchProcess):  # PostgreSQL's end by themselves once their parent is gone
+                each.kill()
 
     def stop(self, name: str) -> None:
         rpc(self.home).stopProcess(f"{_group(name)}:{name}")
@@ -73,8 +74,9 @@ class Platform:
         rpc(self.home).startProcess(f"{_group(name)}:{name}")
 
     def log_ends(self, lines: int) -> list[tuple[str, str]]:
-        """The last lines of every process' log, by its name; Flower's and the stores' say nothing of ours."""
-        paths = sorted(path for path in self.home.logs.glob("*.log") if path.stem not in ("flower", "redis"))
+        """The last lines of each log that tells of our own code at work, by the process' name."""
+        others = ("flower", "manage", "redis", "supervisord")
+        paths = sorted(path for path in self.home.logs.glob("*.log") if not path.stem.startswith(others))
         texts = ((path.stem, path.read_text(errors="replace")) for path in paths)
         return [(f"end of {name}.log", "\n".join(text.splitlines()[-lines:])) for name, text in texts]
 
