@@ -56,7 +56,6 @@ class MergeConflictError(ConflictError):
             detail,
             f"It is kept: merge request {merge_request_id}. POST /api/v1/sprint3/strategy/versions/{strategy_id}"
             '/resolve with "latest" or "manual" ends it.',
-            f"merge_request_id:{merge_request_id}",
         )
         self.merge_request_id = merge_request_id
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Model, Q
+from django.db.models import Model
 from django.utils import timezone
 
 from apps.realtime.topics import publish_after_commit
@@ -76,4 +76,4 @@ def under_way(portfolio_id: str, environment: str) -> Deployment | None:
 
 
 def active(portfolio_id: str, environment: str) -> Deployment | None:
-    return Deployment.objects.filter(Q(portfolio=portfolio_id, environment=environment), status=Status.ACTIVE).first()
+    return Deployment.objects.filter(portfolio=portfolio_id, environment=environment, status=Status.ACTIVE).first()

@@ -1,7 +1,6 @@
 """What a deployment may hold, and which days are its trading days."""
 
 from collections.abc import Iterable
-from datetime import date
 
 import numpy as np
 import numpy.typing as npt
@@ -38,8 +37,3 @@ def chosen_symbols(portfolio: Portfolio, wanted: Iterable[str] | None) -> list[s
 def trading_rows(deployment: Deployment, matrix: PriceMatrix) -> Rows:
     """The matrix' rows on which the deployment can trade, in their order."""
     return matrix.trading_days(deployment.symbols, deployment.portfolio.benchmark_id)
-
-
-def row_of(matrix: PriceMatrix, day: date) -> int:
-    """The row of a day that the matrix has."""
-    return int(np.searchsorted(matrix.dates, np.datetime64(day)))
