@@ -1,0 +1,33 @@
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.faults.desk import Desk, running_desk
+from tests.faults.table import PROPERTY, FaultLine
+
+
+@pytest.fixture(scope="session")
+def desk() -> Iterator[Desk]:
+    """One running platform for all symptoms, with patience so short that each shows within seconds."""
+    home = Path(tempfile.mkdtemp(prefix="nautilus-desk-"))
+    with running_desk(home) as desk:
+        yield desk
+    shutil.rmtree(home, ignore_errors=True)
+
+
+@pytest.fixture
+def fault_line(record_property: Callable[[str, Any], None]) -> Iterator[Callable[[str], FaultLine]]:
+    """Makes the test's line of the table; one that was begun must be filled."""
+    begun: list[FaultLine] = []
+
+    def begin(fault: str) -> FaultLine:
+        begun.append(FaultLine(fault))
+        return begun[-1]
+
+    yield begin
+    for line in begun:
+        record_property(PROPERTY, line.as_dict())
