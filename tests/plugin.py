@@ -70,5 +70,11 @@ def pytest_runtest_logfinish() -> None:
         gc.collect()
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    from tests.faults.table import print_table
+
+    print_table(terminalreporter)
+
+
 def pytest_unconfigure() -> None:
     _cleanup.close()
