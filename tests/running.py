@@ -57,6 +57,11 @@ class Platform:
         with psycopg.connect(embedded_database_url(self.home)) as connection:
             return connection.execute(sql, parameters).fetchall()
 
+    def run(self, sql: str, *parameters: Any) -> None:
+        """Statements that answer nothing."""
+        with psycopg.connect(embedded_database_url(self.home)) as connection:
+            connection.execute(sql, parameters or None)
+
     def pid(self, name: str) -> int:
         return int(states(self.home)[name]["pid"])
 

@@ -1,4 +1,4 @@
-"""The platform that the symptoms are tried on: short of patience, small in its sizes, its alerts caught on this machine."""
+"""The platform that the symptoms are tried on: short of patience, small in its sizes, its alerts kept on this machine."""
 
 import subprocess
 from collections.abc import Iterator
@@ -9,11 +9,10 @@ from typing import Any
 
 import httpx
 
-from nautilus.local.home import Home
-from tests.running import Platform, running_platform, wait_until
+from tests.running import Platform, free_ports, running_platform, wait_until
 
 HEALTH = "/api/v1/sprint3/system/health"
-DATABASE_DISK_BYTES = 1_500 * 2**20
+HOME_BYTES = 1_500 * 2**20
 
 SETTINGS = {
     "NAUTILUS_TASK_TIME_LIMIT_SECONDS": "10",
@@ -28,7 +27,26 @@ SETTINGS = {
 
 @dataclass(slots=True)
 class Desk:
+    """`mail_port` and `slack_port` are where the platform sends alerts to: nobody listens there unless a test does."""
+
     platform: Platform
+    mail_port: int
+    slack_port: int
+
+    def ask(self, method: str, path: str, status: int = 200, **how: Any) -> dict[str, Any]:
+        with self.platform.client() as client:
+            answer = client.request(method, path, **how)
+        assert answer.status_code == status, f"{method} {path}: {answer.status_code} {answer.text}"
+        return answer.json() if answer.content else {}
+
+    def ended_task(self, accepted: dict[str, Any], seconds: float = 90.0) -> dict[str, Any]:
+        """The task of a 202, once it has ended."""
+
+        def ended() -> dict[str, Any] | None:
+            task = self.ask("GET", accepted["status_url"], params={"wait": 20})
+            return task if task["status"] != "processing" else None
+
+        return wait_until(ended, seconds, f"task {accepted['task_id']} to end")
 
     def health(self) -> dict[str, Any]:
         with self.platform.client() as client:
@@ -52,14 +70,22 @@ class Desk:
         return wait_until(seen, seconds, f"{name} to say {section}", pause_seconds=0.25)
 
     def wait_until_healthy(self, name: str, seconds: float) -> None:
-        wait_until(lambda: self.component(name).get("status") == "healthy", seconds, f"{name} to be healthy again", 0.25)
+        wait_until(
+            lambda: self.component(name).get("status") == "healthy", seconds, f"{name} to be healthy again", 0.25
+        )
 
 
 @contextmanager
 def running_desk(home: Path, **settings: str) -> Iterator[Desk]:
     """A platform whose whole home is a small disk of its own, so that it can be filled."""
-    with small_disk(home, DATABASE_DISK_BYTES), running_platform(home, **{**SETTINGS, **settings}) as platform:
-        yield Desk(platform)
+    mail_port, slack_port = free_ports(2)
+    far_sides = {
+        "NAUTILUS_EMAIL_URL": f"smtp://127.0.0.1:{mail_port}/",
+        "NAUTILUS_SLACK_API_URL": f"http://127.0.0.1:{slack_port}/api/",
+        "NAUTILUS_SLACK_BOT_TOKEN": "xoxb-of-a-test",
+    }
+    with small_disk(home, HOME_BYTES), running_platform(home, **{**SETTINGS, **far_sides, **settings}) as platform:
+        yield Desk(platform, mail_port, slack_port)
 
 
 @contextmanager
@@ -71,7 +97,3 @@ def small_disk(folder: Path, size_bytes: int) -> Iterator[None]:
         yield
     finally:
         subprocess.run(["umount", "--lazy", str(folder)], check=True)
-
-
-def home_of(desk: Desk) -> Home:
-    return desk.platform.home
