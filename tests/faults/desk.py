@@ -1,4 +1,4 @@
-"""The platform that the symptoms are tried on: short of patience, small in its sizes, its alerts kept on this machine."""
+"""The platform that the symptoms are tried on: short of patience, small in size, its alerts kept on this machine."""
 
 import subprocess
 from collections.abc import Iterator
