@@ -36,7 +36,7 @@ run: $(RUN_STAMP) ## Starts everything on this machine and serves until Ctrl-C (
 
 .PHONY: test
 test: $(DEV_STAMP) $(NODE_STAMP) ## Runs the tests against real servers of their own, but for those below (ARGS='-k word' picks some)
-	@exec $(BIN)/python -m pytest -n $(WORKERS) --maxprocesses 4 -m 'not platform and not faults and not thorough' $(ARGS)
+	@exec $(BIN)/python -m pytest -n $(WORKERS) --maxprocesses 4 -m 'not platform and not faults and not thorough and not docker' $(ARGS)
 
 .PHONY: test-platform
 test-platform: $(DEV_STAMP) $(NODE_STAMP) ## Follows clients through a running platform, and the README and how-to word by word
@@ -50,16 +50,21 @@ test-thorough: $(DEV_STAMP) ## Runs the tests that go through thousands of cases
 test-faults: $(DEV_STAMP) ## Kills, stops, wipes and overloads a running platform: nothing that was submitted is lost
 	@exec $(BIN)/python -m pytest -m 'faults and not endurance' $(ARGS)
 
+.PHONY: test-docker
+test-docker: $(DEV_STAMP) ## Carries docker/Dockerfile out in an empty Debian and runs what comes out (root, debootstrap; not part of .ci/run)
+	@exec $(BIN)/python -m pytest -m docker $(ARGS)
+
 .PHONY: test-endurance
 test-endurance: $(DEV_STAMP) ## Repeats the faults that only show now and then (not part of .ci/run)
 	@exec $(BIN)/python -m pytest -m endurance $(ARGS)
 
 .PHONY: lint
-lint: $(DEV_STAMP) ## Checks format, style, types and the layering of the apps
+lint: $(DEV_STAMP) ## Checks format, style, types, the layering of the apps, and the scripts
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(PLACEHOLDERS) $(BIN)/mypy .
 	$(BIN)/lint-imports
+	shellcheck --external-sources scripts/*.sh scripts/lib/*.sh docker/*.sh docker/redis/*.sh .ci/run
 
 .PHONY: format
 format: $(DEV_STAMP) ## Formats the code and mends what can be mended by itself
@@ -77,6 +82,10 @@ migrations-check: $(RUN_STAMP) ## Fails where the models have changed and no mig
 .PHONY: shell
 shell: $(RUN_STAMP) ## Opens Django's shell on the platform that `make run` serves
 	@eval "$$($(BIN)/python -m nautilus.local env)" && exec $(BIN)/python manage.py shell
+
+.PHONY: backup
+backup: $(RUN_STAMP) ## Makes a backup and proves that it loads (ARGS='--to FOLDER --keep 14')
+	@exec scripts/backup.sh --verify $(ARGS)
 
 .PHONY: status
 status: $(RUN_STAMP) ## Shows what runs, and where

@@ -7,6 +7,7 @@ from rich.console import Console
 
 from benchmarks import (
     all_portfolios,
+    http_servers,
     monitor,
     one_portfolio,
     performance_measures,
@@ -21,6 +22,7 @@ from benchmarks.measuring import keep
 
 BENCHMARKS: dict[str, Any] = {
     "all_portfolios": all_portfolios,
+    "http_servers": http_servers,
     "monitor": monitor,
     "one_portfolio": one_portfolio,
     "performance_measures": performance_measures,

@@ -1,14 +1,20 @@
-"""Celery's transport when Redis goes away under it: it says so at once, and ends no worker."""
+"""Celery's transport when Redis goes away under it: it says so at once, ends no worker, and follows the primary."""
 
 import logging
+from pathlib import Path
 
 import pytest
 from celery import Celery
 from django.conf import settings
+from django.test import override_settings
 from kombu import Message, Queue
 from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import OutOfMemoryError
 
 from nautilus.connections import redis_client
+from nautilus.promotion import plan_promotion
+from nautilus.redis_url import parse_redis_url
+from nautilus.tests.redis_servers import PASSWORD, replicated
 
 QUEUE = "test_broker_queue"
 
@@ -87,3 +93,45 @@ def test_subscription_that_was_cut_raises_and_does_not_wait_on_a_new_connection(
 
     with pytest.raises(RedisConnectionError):
         subscription.parse_response()
+
+
+def test_worker_takes_messages_from_a_redis_whose_memory_is_full(tmp_path: Path):
+    with replicated(tmp_path, 1) as (server,), override_settings(REDIS_URL=f"redis://:{PASSWORD}@{server.host}/0"):
+        app = app_on(settings.REDIS_URL)
+        channel = app.connection_for_read().default_channel
+        queue = Queue(QUEUE, channel=channel)
+        queue.declare()
+        with app.producer_pool.acquire() as producer:
+            producer.publish({"n": 1}, routing_key=QUEUE)
+        server.client.config_set("maxmemory", "1mb")
+        with pytest.raises(OutOfMemoryError):
+            server.client.set("x", "1")
+
+        message = queue.get()
+
+        assert message is not None
+        assert message.payload == {"n": 1}
+        message.ack()
+        assert message.acknowledged
+        assert server.client.llen(QUEUE) == 0
+        assert issubclass(OutOfMemoryError, app.connection_for_read().connection_errors)
+
+
+def test_messages_go_to_and_come_from_the_server_that_was_promoted(tmp_path: Path):
+    with replicated(tmp_path) as servers, override_settings(REDIS_URL=servers.url):
+        first, second = servers
+        app = app_on(parse_redis_url(servers.url).base)
+        queue = Queue(QUEUE, channel=app.connection_for_read().default_channel)
+        queue.declare()
+        with app.producer_pool.acquire() as producer:
+            producer.publish({"n": 1}, routing_key=QUEUE)
+            servers.wait_until_alike(first)
+            first.kill()
+            list(plan_promotion(servers.url, second.host).carry_out())
+
+            producer.publish({"n": 2}, routing_key=QUEUE, retry=True)
+
+        assert second.client.llen(QUEUE) == 2
+        received = Queue(QUEUE, channel=app.connection_for_read().default_channel).get(no_ack=True)
+        assert received is not None
+        assert received.payload == {"n": 1}

@@ -2,6 +2,7 @@
 
 from celery import shared_task
 
+from apps.operations.timeseries import retention
 from apps.portfolios import histories, price_import, reservations
 from apps.realtime import metrics
 from apps.realtime.websocket_manager import WebSocketManager
@@ -32,8 +33,13 @@ def forget() -> dict[str, int]:
         "answers": idempotency.forget_old_answers(),
         "uploads": price_import.forget_uploads(),
         "tokens": authentication.forget_expired_tokens(),
-        "websocket_metrics": metrics.forget_old_metrics(),
     }
+
+
+@shared_task(name="maintenance.retain")
+def retain() -> dict[str, int]:
+    """What is old, by table; how it went stands in operations_retention."""
+    return {swept.table: swept.deleted for swept in retention.enforce_retention()}
 
 
 @shared_task(name="websocket.record_metrics")

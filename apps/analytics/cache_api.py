@@ -65,7 +65,7 @@ class EnableAggressiveModeView(CacheView):
         """Keep answers longer, and give them while they are computed anew, for some time."""
         seconds = self.validated(request)["seconds"]
         control.enable_aggressive_mode(seconds)
-        logger.warning("%s enabled the cache's aggressive mode for %d s", request.user, seconds)
+        logger.warning("User %s enabled the cache's aggressive mode for %d s", request.user.pk, seconds)
         return self.answer()
 
 
@@ -78,7 +78,7 @@ class DisableAggressiveModeView(CacheView):
         """End the aggressive mode now."""
         self.validated(request)
         control.disable_aggressive_mode()
-        logger.warning("%s ended the cache's aggressive mode", request.user)
+        logger.warning("User %s ended the cache's aggressive mode", request.user.pk)
         return self.answer()
 
 
@@ -102,5 +102,6 @@ class ClearView(CacheView):
         """Forget the answers under a prefix, or all of them."""
         prefix = self.validated(request).get("prefix")
         cleared = control.clear([prefix] if prefix else PREFIXES)
-        logger.warning("%s cleared %s from the cache: %d answers", request.user, prefix or "everything", cleared)
+        what = prefix or "everything"
+        logger.warning("User %s cleared %s from the cache: %d answers", request.user.pk, what, cleared)
         return self.answer(cleared=cleared)

@@ -115,7 +115,7 @@ class WebsocketMetricAdmin(ReadOnlyAdmin):
         return HttpResponseRedirect(reverse(LIVE))
 
     def _carry_out(self, request: HttpRequest, measure: Measure) -> None:
-        logger.warning("%s asked in the admin: %s", request.user, measure.title)
+        logger.warning("User %s asked in the admin: %s", request.user.pk, measure.title)
         try:
             self.message_user(request, measure.carry_out(WebSocketManager()), messages.SUCCESS)
         except DomainError as error:

@@ -153,5 +153,5 @@ class RestartSocketsView(ApiView):
         """Close all sockets with 1012 and start the hubs again: clients come back and lose nothing."""
         self.validated(request)
         answer = WebSocketManager().restart()
-        logger.warning("%s restarted the sockets of %d processes", request.user, answer["processes"])
+        logger.warning("User %s restarted the sockets of %d processes", request.user.pk, answer["processes"])
         return Response(answer)

@@ -32,10 +32,13 @@ logger = logging.getLogger(__name__)
 
 
 class Refusal(Exception):
-    def __init__(self, code: int, reason: str) -> None:
+    """`origin` is given where it is what was refused."""
+
+    def __init__(self, code: int, reason: str, origin: str = "") -> None:
         super().__init__(reason)
         self.code = code
         self.reason = reason
+        self.origin = origin
 
 
 class SocketAuthentication:
@@ -48,13 +51,18 @@ class SocketAuthentication:
         try:
             user = await database_sync_to_async(user_of_scope)(scope)
         except Refusal as refusal:
-            hub_of_this_process().connections.refuse()
+            _count(refusal)
             await close_with(refusal.code, refusal.reason, receive, send)
         except (DatabaseError, RedisError, OSError) as error:
             logger.warning("A socket could not be authenticated: %s", error)
             await close_with(TRY_AGAIN_LATER, "credentials cannot be checked now; try again", receive, send)
         else:
             await self.inner({**scope, "user": user, "proof": proof_of_scope(scope, user)}, receive, send)
+
+
+def _count(refusal: Refusal) -> None:
+    connections = hub_of_this_process().connections
+    connections.refuse_origin(refusal.origin) if refusal.origin else connections.refuse()
 
 
 def user_of_scope(scope: Mapping[str, Any]) -> Any:
@@ -92,7 +100,8 @@ def _by_token(authorization: str) -> Any:
 
 def _by_browser_or_machine(scope: Mapping[str, Any], headers: Mapping[str, str]) -> Any:
     if "origin" in headers and not is_our_origin(headers["origin"], headers.get("host", "")):
-        raise Refusal(FORBIDDEN, "this Origin is not ours; set NAUTILUS_TRUSTED_ORIGINS, or come with a ticket")
+        reason = "this Origin is not ours; set NAUTILUS_TRUSTED_ORIGINS, or come with a ticket"
+        raise Refusal(FORBIDDEN, reason, headers["origin"] or "(empty)")
     session_key = _session_key(headers)
     if session_key:
         return _known(_user_of_session(session_key), "the session has ended; sign in again")

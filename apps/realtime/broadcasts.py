@@ -69,7 +69,7 @@ def broadcast(
             f"Redis did not take the message on '{checked}'.",
             f"Its keys, {head_key(checked)} and {stream_key(checked)}, are another program's: delete them.",
         )
-    logger.warning("%s broadcast message %d on '%s'", user, seq, checked)
+    logger.warning("User %s broadcast message %d on '%s'", getattr(user, "pk", None), seq, checked)
     receivers = receivers_of(checked, reports)
     return {"topic": checked, "seq": seq, "receivers": receivers, "silent_processes": reports.silent}
 

@@ -17,6 +17,7 @@ from nautilus.websocket_protocol import protocol_of
 # Close codes, beside those of RFC 6455. A browser sees a code only after the handshake, so refusals accept first.
 UNAUTHENTICATED, FORBIDDEN, UNKNOWN_PATH, TOO_SLOW = 4401, 4403, 4404, 4008
 POLICY_VIOLATION, SERVICE_RESTART, TRY_AGAIN_LATER = 1008, 1012, 1013
+MOST_ORIGIN_CHARACTERS = 100  # of a refused one, which operators are told of
 
 
 logger = logging.getLogger(__name__)
@@ -108,6 +109,9 @@ class Connections:
         self.traffic = Traffic()
         self.batches = Batches()
         self.accepted = self.rejected = 0
+        # Of the rejected: those for whom there was no place, and those whose page is none of ours.
+        self.turned_away = self.refused_origins = 0
+        self.last_refused_origin = ""
         self._open: set[Connection] = set()
         self._arriving = 0
 
@@ -121,6 +125,7 @@ class Connections:
         """Takes a place for a socket that arrives; `leave` gives it back. False where there is none."""
         if self._arriving >= settings.WEBSOCKET_MAX_CONNECTIONS:
             self.rejected += 1
+            self.turned_away += 1
             return False
         self._arriving += 1
         return True
@@ -131,6 +136,12 @@ class Connections:
     def refuse(self) -> None:
         """One whose credentials were not good."""
         self.rejected += 1
+
+    def refuse_origin(self, origin: str) -> None:
+        """One that came from a page which is none of ours."""
+        self.refuse()
+        self.refused_origins += 1
+        self.last_refused_origin = "".join(filter(str.isprintable, origin))[:MOST_ORIGIN_CHARACTERS]
 
     def add(self, send: Any, user: Any, proof: Any) -> Connection:
         self.accepted += 1

@@ -22,6 +22,7 @@ from apps.realtime.rate import TokenBucket
 from apps.realtime.subscriptions import PatternSubscription, Subscription, TopicSubscription
 from apps.realtime.topics import BadTopicError, check_subscription, is_pattern
 from apps.realtime.wording import reason_of_close
+from nautilus.logs.ids import begin_ids, request_id_of
 
 MAX_BAD_FRAMES_IN_A_ROW = 50
 
@@ -49,6 +50,7 @@ class TopicConsumer(AsyncWebsocketConsumer):
         return kind.as_asgi()
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        begin_ids(request_id=_request_id(scope), user_id=scope["user"].pk)
         self.hub: Hub = hub_of_this_process()
         self.connection: Connection = self.hub.connections.add(send, scope["user"], scope["proof"])
         try:
@@ -171,6 +173,12 @@ class TopicConsumer(AsyncWebsocketConsumer):
         while self.subscriptions:
             _, subscription = self.subscriptions.popitem()
             await self.hub.unsubscribe(subscription)
+
+
+def _request_id(scope: Any) -> str:
+    """Of the handshake."""
+    header = next((value for name, value in scope["headers"] if name.lower() == b"x-request-id"), b"")
+    return request_id_of(header.decode("latin-1"))
 
 
 async def unknown_path(scope: Any, receive: Any, send: Any) -> None:

@@ -26,6 +26,8 @@ from apps.realtime.reporting import Reporter
 from apps.realtime.standing import TURN_SECONDS, Standing
 from apps.realtime.subscriptions import PatternSubscription, Subscription, TopicSubscription
 from apps.realtime.topics import is_pattern, parse_message
+from nautilus.following import async_redis_from_url
+from nautilus.logs.ids import bound_ids
 
 PATIENCE_SECONDS = 5.0
 LOST = '{"type":"lost"}'  # what publish.lua says on a topic of which messages were dropped
@@ -226,6 +228,9 @@ class Hub:
         for listener in gaps:
             self._catch_up_soon(listener)  # type: ignore[arg-type] # only topics know gaps
         self._reporter.note(message)
+        if message.request_id:
+            with bound_ids(request_id=message.request_id):
+                logger.info("'%s' %d goes to %d sockets", topic, message.seq, len(feed.listeners))
         return len(feed.listeners)
 
     def _tell_of_loss(self, feed_name: str, topic: str) -> None:
@@ -269,7 +274,7 @@ def hub_of_this_process() -> Hub:
 
 
 def _client(redis_url: str) -> Redis:
-    return Redis.from_url(
+    return async_redis_from_url(
         redis_url,
         decode_responses=True,
         encoding_errors="replace",  # a foreign message on a channel must not stop the reading

@@ -14,6 +14,7 @@ from redis.asyncio.client import PubSub
 from redis.exceptions import RedisError
 
 from apps.realtime.topics import is_pattern
+from nautilus.logs.ids import forget_ids
 
 IDLE_SECONDS = 5.0
 # While there is more to read the client does not wait; after so many writes the sockets have their turn.
@@ -96,6 +97,7 @@ class RedisLink:
             raise asyncio.CancelledError
 
     async def _listen_for_ever(self) -> None:
+        forget_ids()  # of the socket whose wish began this
         delay_seconds = FIRST_RETRY_SECONDS
         while True:
             if await self._listen_until_lost():

@@ -1,4 +1,4 @@
-"""The table `websocket_metrics`: a row a process and minute, forgotten after 30 days, and the last day as a chart."""
+"""The table `websocket_metrics`: a row a process and minute, and the last day as a chart."""
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
@@ -10,7 +10,6 @@ from django.utils import timezone
 from apps.realtime.models import WebsocketMetric
 from apps.realtime.statistics import COUNTERS, process_stats
 
-KEPT_FOR = timedelta(days=30)
 CHART_SPAN = timedelta(hours=24)
 CHART_STEP = timedelta(minutes=15)
 
@@ -24,10 +23,6 @@ def record_metrics(reports: Iterable[Mapping[str, Any]], now: datetime | None = 
     rows = [_row(process_stats(report), minute) for report in reports]
     WebsocketMetric.objects.bulk_create(rows, ignore_conflicts=True)
     return WebsocketMetric.objects.filter(timestamp=minute).count() - before
-
-
-def forget_old_metrics() -> int:
-    return WebsocketMetric.objects.filter(timestamp__lt=timezone.now() - KEPT_FOR).delete()[0]
 
 
 def last_day(now: datetime | None = None) -> list[tuple[datetime, int | None, float | None]]:

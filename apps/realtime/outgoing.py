@@ -21,6 +21,7 @@ from django.conf import settings
 from redis.exceptions import BusyLoadingError, ConnectionError, RedisError, ResponseError
 
 from nautilus.connections import impatient_redis_client
+from nautilus.failover import NoPrimaryError
 
 # So many go out in one step of Redis, which does nothing else meanwhile: about a millisecond.
 MESSAGES_AT_ONCE = 64
@@ -294,7 +295,7 @@ def _note_risk(attempt: Attempt, error: BaseException) -> None:
 
 def _may_have_arrived(error: BaseException) -> bool:
     """Not where the server said no, and not where there was none."""
-    if isinstance(error, (ResponseError, BusyLoadingError)):
+    if isinstance(error, (ResponseError, BusyLoadingError, NoPrimaryError)):
         return False
     return not (isinstance(error, ConnectionError) and isinstance(error.__context__, ConnectionRefusedError))
 

@@ -4,6 +4,8 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable
 
+from nautilus.logs.ids import forget_ids
+
 logger = logging.getLogger(__name__)
 
 Turn = tuple[float, Callable[[], Awaitable[None]]]
@@ -28,6 +30,7 @@ class Regular:
 
 
 async def _repeat(seconds: float, work: Callable[[], Awaitable[None]]) -> None:
+    forget_ids()  # of the socket that came when this began
     while True:
         try:
             await work()

@@ -19,7 +19,7 @@ from apps.realtime.regular import Turn
 from apps.realtime.topics import Message, utc_now
 
 RATE_SECONDS = 10.0
-# Latencies are those of the last minute, in slices.
+# Latencies, and what is told of lately, are those of the last minute, in slices.
 SLICE_SECONDS, SLICES = 10.0, 6
 
 logger = logging.getLogger(__name__)
@@ -40,6 +40,7 @@ class Reporter:
         self._id = listeners.new_hub_id()
         self._started_at, self._started = utc_now(), time.monotonic()
         self._latencies: deque[Latencies] = deque([Latencies()], maxlen=SLICES)
+        self._counted: deque[dict[str, int]] = deque([self._counters()], maxlen=SLICES)
         self._sent: deque[tuple[float, int]] = deque([(self._started, 0)], maxlen=int(RATE_SECONDS) + 1)
         self._commands: dict[str, Callable[[], Awaitable[dict[str, Any]]]] = {
             "report": self._report,
@@ -93,6 +94,11 @@ class Reporter:
             "max": settings.WEBSOCKET_MAX_CONNECTIONS,
             "accepted": connections.accepted,
             "rejected": connections.rejected,
+            "turned_away": connections.turned_away,
+            "refused_origins": connections.refused_origins,
+            "last_refused_origin": connections.last_refused_origin,
+            "stale": sum(connection.is_stale() for connection in connections),
+            "lately": self._lately(),
             "messages_sent": traffic.messages,
             "bytes_sent": traffic.bytes,
             "dropped": traffic.dropped,
@@ -107,6 +113,17 @@ class Reporter:
             "batch_size": settings.WEBSOCKET_BATCH_SIZE,
             "flush_interval": settings.WEBSOCKET_FLUSH_INTERVAL_SECONDS,
         }
+
+    def _counters(self) -> dict[str, int]:
+        """What an operator is told of while it is new."""
+        connections, traffic = self._hub.connections, self._hub.connections.traffic
+        of_connections = {name: getattr(connections, name) for name in ("turned_away", "refused_origins")}
+        return {**of_connections, "dropped": traffic.dropped, "slow_consumers": traffic.slow_consumers}
+
+    def _lately(self) -> dict[str, int]:
+        """How much the counters grew in the last minute."""
+        before = self._counted[0]
+        return {name: count - before[name] for name, count in self._counters().items()}
 
     def _rate(self) -> float:
         begun, sent = self._sent[0]
@@ -124,6 +141,7 @@ class Reporter:
 
     async def _begin_slice(self) -> None:
         self._latencies.append(Latencies())
+        self._counted.append(self._counters())
 
     async def _say_how_many_listen(self) -> None:
         """Tells listeners.py."""

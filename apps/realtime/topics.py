@@ -4,6 +4,8 @@ A message is encoded once, here. The script splices in `seq` and `epoch`, so tha
 goes over the channel is the very text a socket sends:
 
     {"type":"message","topic":"tasks:1","seq":7,"epoch":"5f1c…","timestamp":"…Z","data":{…}}
+
+What a request caused says so: `"request_id"` stands before `"timestamp"` then, and leads through the logs.
 """
 
 import asyncio
@@ -12,7 +14,7 @@ import logging
 import re
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache, partial
 from typing import Any
@@ -33,6 +35,8 @@ from apps.realtime.outgoing import (
 )
 from apps.realtime.steps import Step, head_key, note_key, run_steps, stream_key
 from nautilus.connections import impatient_redis_client, redis_client
+from nautilus.counting.counters import count_published
+from nautilus.logs.ids import current_request_id
 
 HISTORY_MESSAGES = 10_000
 HISTORY_SECONDS = 600
@@ -44,7 +48,9 @@ MAX_TOPIC_LENGTH = 200
 logger = logging.getLogger(__name__)
 
 _ENCODER = JSONEncoder(allow_nan=False, separators=(",", ":"))
-_HEADER = re.compile(r'\{"type":"message","topic":"(?:[^"\\]|\\.)*","seq":(\d+),"epoch":"([^"\\]+)"')
+_HEADER = re.compile(
+    r'\{"type":"message","topic":"(?:[^"\\]|\\.)*","seq":(\d+),"epoch":"([^"\\]+)"(?:,"request_id":"([^"\\]+)")?'
+)
 
 
 class BadTopicError(ValueError):
@@ -57,6 +63,7 @@ class Message:
     epoch: str
     seq: int
     text: str
+    request_id: str | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +128,7 @@ def encode(data: Any) -> str:
 def parse_message(topic: str, text: str) -> Message | None:
     """What a hub needs to know of a message, without decoding its data; None for a text that is none of ours."""
     header = _HEADER.match(text)
-    return Message(topic, header[2], int(header[1]), text) if header else None
+    return Message(topic, header[2], int(header[1]), text, header[3]) if header else None
 
 
 def publish(topic: str, data: Mapping[str, Any] | Encoded, *, client: Redis | None = None) -> int | None:
@@ -144,6 +151,7 @@ def publish_all(
 ) -> list[int | None]:
     """`publish` of many (topic, data), MESSAGES_AT_ONCE in a step."""
     ready = [_ready(topic, data) for topic, data in messages]
+    count_published(topic for topic, _ in messages)
     return _send_or_drop(ready, client) if client else OUTGOING.publish(ready)
 
 
@@ -157,6 +165,7 @@ def publish_once(messages: Sequence[tuple[str, str, Mapping[str, Any]]], *, clie
     answers = run_steps(client or redis_client(), steps, at_once=MESSAGES_AT_ONCE)
     seqs = [seq for answer in answers for seq in answer]
     log_refused([topic for _, topic, _ in messages], seqs)
+    count_published(topic for (_, topic, _), seq in zip(messages, seqs, strict=True) if seq)
     return seqs
 
 
@@ -199,6 +208,9 @@ def publish_batches(
     seqs: list[list[int]] = [[] for _ in batches]
     for number, answer in zip(owners, run_steps(redis, steps), strict=True):
         seqs[number] += answer
+    count_published(
+        topic for (_, messages), sent in zip(batches, seqs, strict=True) for topic, _ in messages[: len(sent)]
+    )
     return seqs
 
 
@@ -255,7 +267,9 @@ def _step(
 
 def _lines(topic: str, data: str, now: str) -> str:
     """A message for the script. None of its three lines has a line break in it."""
-    return f'{_beginning(topic)},"timestamp":"{now}","data":{data}}}\n'
+    request_id = current_request_id()
+    caused_by = f',"request_id":"{request_id}"' if request_id else ""
+    return f'{_beginning(topic)}{caused_by},"timestamp":"{now}","data":{data}}}\n'
 
 
 @lru_cache(maxsize=KNOWN_TOPICS)

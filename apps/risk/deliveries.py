@@ -27,6 +27,7 @@ from apps.risk.notifications import Notice, notice_of, notifier_of
 from apps.tasks.messages import put_on_queues
 from nautilus.celery import app as celery_app
 from nautilus.connections import redis_client
+from nautilus.counting.counters import count_alert_attempt
 
 logger = logging.getLogger(__name__)
 
@@ -185,14 +186,17 @@ def _finish(delivery: AlertDelivery, outcome: Outcome) -> None:
         # Whoever has it now: it has arrived.
         arrived = AlertDelivery.objects.filter(pk=delivery.pk).exclude(status=Status.DELIVERED)
         arrived.update(status=Status.DELIVERED, delivered_at=Now(), **changes)
+        count_alert_attempt(delivery.kind, "delivered")
         return
     mine = AlertDelivery.objects.filter(pk=delivery.pk, status=Status.SENDING, attempts=delivery.attempts)
     if outcome.permanent or is_last(delivery.attempts):
         mine.update(status=Status.DEAD, **changes)
+        count_alert_attempt(delivery.kind, "dead")
         logger.warning("delivery %s to %s is dead: %s", delivery.pk, delivery.target, outcome.answer)
     else:
         wait = timedelta(seconds=wait_seconds(delivery.attempts, outcome.retry_after_seconds))
         mine.update(status=Status.PENDING, next_attempt_at=Now() + wait, **changes)
+        count_alert_attempt(delivery.kind, "failed")
 
 
 def _keep_attempt(delivery: AlertDelivery, number: int, outcome: Outcome) -> None:

@@ -9,6 +9,7 @@ from django.db.models import F
 from django.db.models.functions import Greatest
 from django.utils import timezone
 
+from apps.tasks.counting import count_ends_after_commit
 from apps.tasks.events import publish_tasks_after_commit
 from apps.tasks.models import Task
 from apps.tasks.parts import advance_after_commit
@@ -39,7 +40,9 @@ def end_task(
             ending["result"] = {**(result or {}), **added}
             Task.objects.filter(pk=task_id).update(result=ending["result"])
         ended = Task.objects.get(pk=task_id)
-        publish_tasks_after_commit([ended, *_end_followers(task_id, ending)])
+        everybody = [ended, *_end_followers(task_id, ending)]
+        publish_tasks_after_commit(everybody)
+        count_ends_after_commit(everybody)
         advance_after_commit(ended.part_of_id)
     return True
 

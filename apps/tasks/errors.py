@@ -24,6 +24,10 @@ class WorkerLostError(DomainError):
     code = "worker_lost"
 
 
+class OutOfMemoryError(DomainError):
+    code = "out_of_memory"
+
+
 class InternalError(DomainError):
     """A fault of ours: the log has the traceback under the task's id."""
 

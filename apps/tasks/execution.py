@@ -19,13 +19,14 @@ from redis.exceptions import RedisError
 
 from apps.realtime.topics import publish_after_commit
 from apps.tasks.endings import Store, end_task
-from apps.tasks.errors import InternalError, JobStoppedError, TimeLimitError
+from apps.tasks.errors import InternalError, JobStoppedError, OutOfMemoryError, TimeLimitError
 from apps.tasks.events import publish_tasks
 from apps.tasks.leases import Lease
 from apps.tasks.models import Task
 from apps.tasks.parts import Divided, divide, parts_of
 from apps.tasks.progress import write_progress
 from nautilus.api.errors import DomainError, ended_by_limit
+from nautilus.logs.ids import bind_ids
 
 logger = logging.getLogger(__name__)
 
@@ -102,6 +103,8 @@ def take(task_id: str, worker: str) -> Job | None:
     if task is None:
         logger.info("task %s is not free: its message is dropped", task_id)
         return None
+    bind_ids(portfolio_id=task.portfolio_id)
+    logger.info("task %s (%s) is taken, attempt %d", task_id, task.kind, task.attempts)
     publish_tasks([task])
     return Job(task)
 
@@ -159,6 +162,9 @@ def as_domain_error(error: Exception, job: Job) -> DomainError:
     if isinstance(error, SoftTimeLimitExceeded):
         limit = settings.TASK_TIME_LIMIT_SECONDS
         return TimeLimitError(f"The task ran longer than {limit} s.", "Ask for less at once, or raise the limit.")
+    if isinstance(error, MemoryError):
+        logger.warning("task %s (%s) ran out of memory", job.task.pk, job.task.kind, exc_info=error)
+        return _out_of_memory(error)
     if (ended := ended_by_limit(error)) is not None:
         logger.warning("task %s (%s): %s", job.task.pk, job.task.kind, ended.detail, exc_info=error)
         return ended
@@ -166,6 +172,14 @@ def as_domain_error(error: Exception, job: Job) -> DomainError:
     return InternalError(
         f"{type(error).__name__} while computing; this is a fault of the platform.",
         f"Retry the task; if it fails again, look for {job.task.pk} in the worker's log.",
+    )
+
+
+def _out_of_memory(error: MemoryError) -> DomainError:
+    said = f": {error}" if str(error) else ""
+    return OutOfMemoryError(
+        f"The task asked for more memory than its worker may use ({settings.WORKER_MEMORY_LIMIT_MB} MB){said}.",
+        "Ask for less at once, or raise NAUTILUS_WORKER_MEMORY_LIMIT_MB where the machine has more memory.",
     )
 
 

@@ -13,6 +13,7 @@ from uuid import UUID
 from django.db import transaction
 from django.utils import timezone
 
+from apps.tasks.counting import count_ends_after_commit
 from apps.tasks.errors import JobStoppedError
 from apps.tasks.events import publish_tasks_after_commit
 from apps.tasks.keys import coalesce_key
@@ -95,3 +96,4 @@ def cancel_parts(task: Task) -> None:
         cancelled = Task.objects.filter(pk__in=ids)
         cancelled.update(status=Task.Status.CANCELLED, finished_at=timezone.now(), lease_expires_at=None)
         publish_tasks_after_commit(cancelled)
+        count_ends_after_commit(cancelled)

@@ -6,12 +6,14 @@ from uuid import UUID, uuid4
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
+from apps.tasks.counting import count_ends_after_commit
 from apps.tasks.errors import TaskEndedError, TaskStillRunsError
 from apps.tasks.events import publish_tasks_after_commit
 from apps.tasks.keys import coalesce_key
 from apps.tasks.messages import send_after_commit
 from apps.tasks.models import Task
 from apps.tasks.parts import advance_after_commit, cancel_parts
+from nautilus.logs.ids import bind_ids
 
 PROCESSING = Task.Status.PROCESSING
 
@@ -44,6 +46,7 @@ def submit_task(
         task = _lead(fields) or _follow(fields)
         while task is None:  # the one that led has ended between the two looks
             task = _lead(fields) or _follow(fields)
+        bind_ids(task_id=str(task.id), portfolio_id=portfolio_id)
         publish_tasks_after_commit([task])  # before it is sent, or a fast worker's news would come first
         if task.coalesced_with_id is None:
             send_after_commit(task)
@@ -85,6 +88,7 @@ def cancel_task(task_id: UUID) -> Task:
         cancel_parts(task)
         _hand_over(task)
         publish_tasks_after_commit([task])
+        count_ends_after_commit([task])
         advance_after_commit(task.part_of_id)
     return task
 

@@ -14,9 +14,11 @@ from a2wsgi import WSGIMiddleware
 from channels.routing import ProtocolTypeRouter, URLRouter
 from django.conf import settings
 
+from apps.operations.quick_paths import QuickPaths
+from apps.operations.watching import HealthWatch
 from apps.realtime.admission import Admission
 from apps.realtime.authentication import SocketAuthentication
-from apps.realtime.lifespan import lifespan
+from apps.realtime.lifespan import Lifespan
 from apps.realtime.routing import websocket_urlpatterns
 from apps.tasks.waiting import LongPoll
 from nautilus.settled import settle
@@ -25,9 +27,10 @@ from nautilus.wsgi import application as django_over_wsgi
 over_wsgi: Any = django_over_wsgi  # its types are narrower than WSGI's
 http: Any = WSGIMiddleware(over_wsgi, workers=settings.HTTP_THREADS)
 http = LongPoll(http)  # waits for a task's end outside of the threads
+http = QuickPaths(over_wsgi, otherwise=http)  # not behind requests that hang in the database
 
 sockets = Admission(SocketAuthentication(URLRouter(websocket_urlpatterns)))
 
-application = ProtocolTypeRouter({"http": http, "websocket": sockets, "lifespan": lifespan})
+application = ProtocolTypeRouter({"http": http, "websocket": sockets, "lifespan": Lifespan(HealthWatch())})
 
 settle()

@@ -1,11 +1,38 @@
 """The Celery application; every setting of it stands in nautilus/settings.py under CELERY_."""
 
 import os
+import resource
+from typing import Any
 
-from celery import Celery
+from celery import Celery, signals
+
+from nautilus.logs.celery import tie_to_celery
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "nautilus.settings")
 
 app = Celery("nautilus")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks(["workers"], related_name=None)
+tie_to_celery()
+
+
+@signals.worker_init.connect
+def watch_the_worker(sender: Any, **_kwargs: Any) -> None:
+    """Before the worker's steps are put together."""
+    from nautilus.watchdog import WatchdogStep  # it reads settings, which are there only now
+
+    sender.app.steps["worker"].add(WatchdogStep)
+
+
+@signals.worker_process_init.connect
+def limit_memory(**_kwargs: Any) -> None:
+    """A job that asks for too much gets a MemoryError, and fails with it, before the kernel kills its process.
+
+    Counted is what the process has for itself (RLIMIT_DATA), not the price matrices that it maps.
+    """
+    from django.conf import settings
+
+    if limit_bytes := settings.WORKER_MEMORY_LIMIT_MB * 2**20:
+        _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+        most = limit_bytes if hard == resource.RLIM_INFINITY else min(limit_bytes, hard)
+        resource.setrlimit(resource.RLIMIT_DATA, (most, hard))

@@ -1,4 +1,7 @@
-"""Connections to Redis, one client a process; redis-py drops inherited connections after a fork by itself."""
+"""Connections to Redis, one client a process; redis-py drops inherited connections after a fork by itself.
+
+Where REDIS_URL names several servers they follow the primary (nautilus/following.py).
+"""
 
 from functools import cache, lru_cache
 
@@ -6,6 +9,8 @@ import redis
 from django.conf import settings
 from redis.backoff import NoBackoff
 from redis.retry import Retry
+
+from nautilus.following import redis_from_url
 
 
 @cache
@@ -25,7 +30,7 @@ def impatient_redis_client() -> redis.Redis:
 
 @lru_cache(maxsize=8)
 def _client(url: str, timeout_seconds: float, retries: int) -> redis.Redis:
-    return redis.Redis.from_url(
+    return redis_from_url(
         url,
         decode_responses=True,
         socket_timeout=timeout_seconds,

@@ -8,9 +8,9 @@ MAINTENANCE = "maintenance_queue"
 
 
 def beat_schedule(
-    *, sweep_seconds: int, monitor_seconds: int, strategy_seconds: int, nightly_at: str
+    *, sweep_seconds: int, monitor_seconds: int, strategy_seconds: int, nightly_at: str, retention_at: str
 ) -> dict[str, dict[str, Any]]:
-    """Entries by the name of their task; `nightly_at` is a time of the day in UTC as in 22:30, or "off"."""
+    """Entries by the name of their task; `…_at` is a time of the day in UTC as in 22:30, or "off"."""
     entries = [
         # A sweep that waited longer than this is followed by a fresher one.
         _entry("tasks.sweep", sweep_seconds, expires_seconds=sweep_seconds * 2),
@@ -25,9 +25,9 @@ def beat_schedule(
         _entry("websocket.record_metrics", 60),
         _entry("maintenance.forget", 3600),
     ]
-    if nightly_at != "off":
-        at = crontab(hour=nightly_at[:2], minute=nightly_at[3:])
-        entries.append(_entry("risk.nightly", at, expires_seconds=3600))
+    for task, at in (("risk.nightly", nightly_at), ("maintenance.retain", retention_at)):
+        if at != "off":
+            entries.append(_entry(task, crontab(hour=at[:2], minute=at[3:]), expires_seconds=3600))
     return {entry["task"]: entry for entry in entries}
 
 

@@ -7,21 +7,28 @@ the message names all of them at once, with what was expected.
 
 import os
 import re
+import sys
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import dj_database_url
 from django.core.exceptions import ImproperlyConfigured
-from environs import Env, validate
+from environs import FileAwareEnv, validate
 
+from nautilus.addresses import with_password
+from nautilus.following import FollowingPool
+from nautilus.logs.configuration import logging_config
 from nautilus.navigation import admin_site
+from nautilus.postgresql.naming import application_name
 from nautilus.postgresql.sessions import session_options
+from nautilus.redis_url import BadRedisUrlError, parse_redis_url
 from nautilus.schedule import beat_schedule
 
 ROOT = Path(__file__).resolve().parents[2]
 
-env = Env(eager=False)
+# NAME_FILE names a file that holds the value of NAME: secrets of containers (docs/docker.md). It goes before NAME.
+env = FileAwareEnv(eager=False, strip_whitespace=True)
 
 
 def _postgresql_url(value: str) -> str:
@@ -31,8 +38,24 @@ def _postgresql_url(value: str) -> str:
 
 
 def _redis_url(value: str) -> str:
-    if not value.startswith(("redis://", "rediss://")):
-        raise validate.ValidationError("expected redis://:password@host:port/number")
+    try:
+        parse_redis_url(value)
+    except BadRedisUrlError as error:
+        raise validate.ValidationError(str(error)) from error
+    return value
+
+
+def _secret(value: str) -> str:
+    if value and len(value) < 20:
+        raise validate.ValidationError(
+            "expected a random text of 20 characters or more, as `openssl rand -hex 32` gives"
+        )
+    return value
+
+
+def _http_url(value: str) -> str:
+    if value and not value.startswith(("http://", "https://")):
+        raise validate.ValidationError("expected http://host:port, or nothing")
     return value
 
 
@@ -45,7 +68,11 @@ def _time_of_day(value: str) -> str:
 # --- What must be said: there is no default for these -------------------------------------------------
 SECRET_KEY = env.str("NAUTILUS_SECRET_KEY", validate=validate.Length(min=32))  # signs sessions
 DATABASE_URL = env.str("DATABASE_URL", validate=_postgresql_url)  # the truth
-REDIS_URL = env.str("REDIS_URL", validate=_redis_url)  # queues, topics, tickets
+REDIS_URL = env.str("REDIS_URL", validate=_redis_url)  # queues, topics, tickets; one server or many: docs/redis.md
+
+# For URLs that hold none; a container's come from files of their own, DATABASE_PASSWORD_FILE and REDIS_PASSWORD_FILE.
+DATABASE_PASSWORD = env.str("DATABASE_PASSWORD", "")
+REDIS_PASSWORD = env.str("REDIS_PASSWORD", "")
 
 # --- Who may reach us ---------------------------------------------------------------------------------
 DEBUG = env.bool("NAUTILUS_DEBUG", False)
@@ -53,11 +80,16 @@ ALLOWED_HOSTS: list[str] = env.list("NAUTILUS_ALLOWED_HOSTS", [])
 CSRF_TRUSTED_ORIGINS: list[str] = env.list("NAUTILUS_TRUSTED_ORIGINS", [])
 HTTPS_ONLY = env.bool("NAUTILUS_HTTPS_ONLY", True)  # cookies only over TLS, HSTS, redirect
 BEHIND_TLS_PROXY = env.bool("NAUTILUS_BEHIND_TLS_PROXY", False)  # a proxy that sets X-Forwarded-Proto
+# What Prometheus sends as a bearer token to /metrics: docs/monitoring.md. Empty: it takes an operator's.
+METRICS_TOKEN = env.str("NAUTILUS_METRICS_TOKEN", "", validate=_secret)
 LOCAL_OPERATOR = env.bool("NAUTILUS_LOCAL_OPERATOR", False)  # set by `make run` alone; contract section 2
 
 # --- Where things are on this machine -----------------------------------------------------------------
 NAUTILUS_HOME = env.path("NAUTILUS_HOME", ROOT / ".nautilus")
 MATRIX_DIR = env.path("NAUTILUS_MATRIX_DIR", None)  # price matrices, mapped by the workers
+# The processes of one machine count in files there, of which /metrics gives the sums; best in memory (tmpfs).
+METRICS_DIR = env.path("PROMETHEUS_MULTIPROC_DIR", None)
+STATIC_DIR = env.path("NAUTILUS_STATIC_DIR", None)  # what `manage.py collectstatic` writes
 
 # --- Sizes and times ----------------------------------------------------------------------------------
 IMPORT_MAX_BYTES = env.int("NAUTILUS_IMPORT_MAX_BYTES", 64 * 2**20, validate=validate.Range(min=1024))
@@ -74,6 +106,14 @@ TASK_MAX_ATTEMPTS = env.int("NAUTILUS_TASK_MAX_ATTEMPTS", 3, validate=validate.R
 TASK_LEASE_SECONDS = env.int("NAUTILUS_TASK_LEASE_SECONDS", 10, validate=validate.Range(min=3, max=300))
 TASK_RESEND_AFTER_SECONDS = env.int("NAUTILUS_TASK_RESEND_AFTER_SECONDS", 5, validate=validate.Range(min=1, max=600))
 TASK_SWEEP_INTERVAL_SECONDS = env.int("NAUTILUS_TASK_SWEEP_INTERVAL_SECONDS", 5, validate=validate.Range(min=1, max=60))
+# A worker that takes no task for so long, though slots are free and messages wait, is started again: docs/workers.md.
+WORKER_PATIENCE_SECONDS = env.int("NAUTILUS_WORKER_PATIENCE_SECONDS", 15, validate=validate.Range(min=3, max=25))
+# A pool process that has used more memory is replaced after its task; a task that asks for more than the second fails
+# (0: no limit). 500 portfolios at once take less than the first.
+WORKER_MEMORY_MB = env.int("NAUTILUS_WORKER_MEMORY_MB", 1_024, validate=validate.Range(min=128, max=1_000_000))
+WORKER_MEMORY_LIMIT_MB = env.int("NAUTILUS_WORKER_MEMORY_LIMIT_MB", 4_096, validate=validate.Range(min=0))
+# One scheduler of several sends; it holds that right for so long at a time, in Redis.
+SCHEDULER_LEASE_SECONDS = env.int("NAUTILUS_SCHEDULER_LEASE_SECONDS", 6, validate=validate.Range(min=3, max=60))
 TOKEN_LIFETIME_HOURS = env.int("NAUTILUS_TOKEN_LIFETIME_HOURS", 24 * 30, validate=validate.Range(min=1))
 # Limits and the monitor. Of a block limit, nobody alone may raise the threshold: docs/limits.md.
 LIMIT_FOUR_EYES = env.bool("NAUTILUS_LIMIT_FOUR_EYES", True)
@@ -88,6 +128,8 @@ MAX_PRICE_AGE_SECONDS = env.int("NAUTILUS_MAX_PRICE_AGE_SECONDS", 345_600, valid
 MAX_PRICE_DISTANCE = env.float("NAUTILUS_MAX_PRICE_DISTANCE", 0.5, validate=validate.Range(min=0, max=100))
 # Live prices whose newest quote is older than this are stale; a feed that comes 15 minutes late needs 900 and more.
 FEED_STALE_SECONDS = env.float("NAUTILUS_FEED_STALE_SECONDS", 5.0, validate=validate.Range(min=0.1, max=86_400))
+# Whether the desk counts on live prices: where none come, health is then unhealthy. 0: imported closes are enough.
+FEED_EXPECTED = env.bool("NAUTILUS_FEED_EXPECTED", True)
 # Live figures of touched books are published this often; of each of their topics so many messages are kept: 2,400 are
 # 10 minutes of 4 a second, and 3.4 MB of Redis a portfolio (docs/streaming.md).
 STREAM_INTERVAL_MS = env.int("NAUTILUS_STREAM_INTERVAL_MS", 250, validate=validate.Range(min=20, max=60_000))
@@ -119,6 +161,13 @@ LOCK_TIMEOUT_SECONDS = env.float("NAUTILUS_LOCK_TIMEOUT_SECONDS", 10.0, validate
 IDLE_IN_TRANSACTION_SECONDS = env.float("NAUTILUS_IDLE_IN_TRANSACTION_SECONDS", 60.0, validate=validate.Range(0, 3600))
 IDLE_SESSION_SECONDS = env.float("NAUTILUS_IDLE_SESSION_SECONDS", 3600.0, validate=validate.Range(0, 86_400))
 # Tear sheets: of each portfolio's latest so many performances that have one; a megabyte each, or more.
+# How long rows are kept, in days; 0: for ever. What is not named here always is (docs/time-series.md).
+WEBSOCKET_METRICS_DAYS = env.int("NAUTILUS_WEBSOCKET_METRICS_DAYS", 30, validate=validate.Range(min=0, max=36_500))
+TASKS_DAYS = env.int("NAUTILUS_TASKS_DAYS", 90, validate=validate.Range(min=0, max=36_500))
+ALERT_DELIVERIES_DAYS = env.int("NAUTILUS_ALERT_DELIVERIES_DAYS", 365, validate=validate.Range(min=0, max=36_500))
+MONITOR_FIGURES_DAYS = env.int("NAUTILUS_MONITOR_FIGURES_DAYS", 0, validate=validate.Range(min=0, max=36_500))
+SESSIONS_DAYS = env.int("NAUTILUS_SESSIONS_DAYS", 1, validate=validate.Range(min=0, max=36_500))  # after their end
+RETENTION_AT = env.str("NAUTILUS_RETENTION_AT", "02:15", validate=_time_of_day)  # UTC, or "off"
 REPORTS_KEPT = env.int("NAUTILUS_REPORTS_KEPT", 10, validate=validate.Range(min=1, max=10_000))
 # Strategies: what a run of one may take in its sandbox (docs/sandbox.md), and who it is there where we are root.
 SANDBOX_CPU_SECONDS = env.int("NAUTILUS_SANDBOX_CPU_SECONDS", 60, validate=validate.Range(min=1, max=3600))
@@ -151,6 +200,8 @@ STRATEGY_RUN_INTERVAL_SECONDS = env.int("NAUTILUS_STRATEGY_RUN_INTERVAL_SECONDS"
 # A dotted path to the class of the broker that `live` deployments trade with; empty: they are refused.
 LIVE_BROKER = env.str("NAUTILUS_LIVE_BROKER", "")
 HTTP_THREADS = env.int("NAUTILUS_HTTP_THREADS", 8, validate=validate.Range(min=1, max=200))
+# Processes of `nautilus.serve_wsgi`, each with so many threads; `nautilus.serve` is one process always.
+HTTP_PROCESSES = env.int("NAUTILUS_HTTP_PROCESSES", 1, validate=validate.Range(min=1, max=64))
 # The web process: where it listens, and how long it waits for requests at its end.
 HTTP_HOST = env.str("NAUTILUS_HOST", "127.0.0.1")
 HTTP_PORT = env.int("NAUTILUS_PORT", 8001, validate=validate.Range(min=1, max=65_535))
@@ -171,6 +222,10 @@ REALTIME_OUTBOX_MESSAGES = env.int("NAUTILUS_OUTBOX_MESSAGES", 10_000, validate=
 REALTIME_OUTBOX_BYTES = env.int("NAUTILUS_OUTBOX_BYTES", 32 * 2**20, validate=validate.Range(min=1024))
 REDIS_TIMEOUT_SECONDS = env.float("NAUTILUS_REDIS_TIMEOUT_SECONDS", 2.0, validate=validate.Range(min=0.1))
 LOG_LEVEL = env.str("NAUTILUS_LOG_LEVEL", "INFO", validate=validate.OneOf(["DEBUG", "INFO", "WARNING", "ERROR"]))
+LOG_FORMAT = env.str("NAUTILUS_LOG_FORMAT", "json", validate=validate.OneOf(["json", "text"]))  # docs/logs.md
+# Where traces go by OTLP over HTTP, as in http://collector:4318; empty: there are none.
+TRACES_ENDPOINT = env.str("NAUTILUS_TRACES_ENDPOINT", "", validate=_http_url)
+TRACES_SAMPLE_RATIO = env.float("NAUTILUS_TRACES_SAMPLE_RATIO", 1.0, validate=validate.Range(min=0, max=1))
 
 try:
     env.seal()
@@ -179,6 +234,8 @@ except Exception as error:  # environs names every variable that is wrong
 
 NAUTILUS_HOME = Path(NAUTILUS_HOME).expanduser().resolve()
 MATRIX_DIR = Path(MATRIX_DIR) if MATRIX_DIR else NAUTILUS_HOME / "matrices"
+DATABASE_URL = with_password(DATABASE_URL, DATABASE_PASSWORD)
+REDIS_URL = with_password(REDIS_URL, REDIS_PASSWORD)
 
 # --- Django -------------------------------------------------------------------------------------------
 INSTALLED_APPS = [
@@ -211,6 +268,9 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "nautilus.logs.requests.RequestLog",  # the outermost: its id is on every line and in every answer
+    "nautilus.counting.http.CountRequests",  # outermost: it times what a client waits for
+    "nautilus.counting.http.ScrapedByAddress",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "nautilus.api.paths.TrailingSlashMiddleware",
@@ -250,6 +310,7 @@ DATABASES: dict[str, Any] = {
     )
 }
 DATABASES["default"].setdefault("OPTIONS", {}).setdefault("connect_timeout", 5)
+DATABASES["default"]["OPTIONS"].setdefault("application_name", application_name(sys.argv))  # in pg_stat_activity
 DATABASES["default"]["OPTIONS"]["options"] = session_options(
     {
         "statement_timeout": STATEMENT_TIMEOUT_SECONDS,
@@ -260,7 +321,13 @@ DATABASES["default"]["OPTIONS"]["options"] = session_options(
     DATABASES["default"]["OPTIONS"].get("options", ""),
 )
 
-CACHES = {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL}}
+CACHES = {
+    "default": {
+        "BACKEND": "django.core.cache.backends.redis.RedisCache",
+        "LOCATION": [REDIS_URL],  # in a list, or Django splits it and reads from servers that follow the first
+        "OPTIONS": {"pool_class": FollowingPool, "socket_timeout": REDIS_TIMEOUT_SECONDS},
+    }
+}
 
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}
@@ -274,7 +341,7 @@ LANGUAGE_CODE = "en-us"
 TIME_ZONE = "UTC"
 USE_TZ = True
 STATIC_URL = "static/"
-STATIC_ROOT = NAUTILUS_HOME / "static"
+STATIC_ROOT = Path(STATIC_DIR) if STATIC_DIR else NAUTILUS_HOME / "static"
 WHITENOISE_USE_FINDERS = True
 WHITENOISE_AUTOREFRESH = DEBUG
 
@@ -282,7 +349,7 @@ SESSION_COOKIE_SECURE = HTTPS_ONLY
 CSRF_COOKIE_SECURE = HTTPS_ONLY
 SESSION_COOKIE_SAMESITE = "Lax"
 SECURE_SSL_REDIRECT = HTTPS_ONLY
-SECURE_REDIRECT_EXEMPT = [r"^health$"]  # a load balancer's probe speaks plain HTTP
+SECURE_REDIRECT_EXEMPT = [r"^health$", r"^metrics$"]  # a load balancer's probe and Prometheus speak plain HTTP
 SECURE_HSTS_SECONDS = 31_536_000 if HTTPS_ONLY else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = HTTPS_ONLY
 SECURE_CONTENT_TYPE_NOSNIFF = True
@@ -345,6 +412,7 @@ SPECTACULAR_SETTINGS = {
         "DeploymentStatusEnum": "apps.strategies.models.Deployment.Status",
         "DeploymentStepNameEnum": "apps.strategies.representation.STEP_NAMES",
         "DeploymentStepStatusEnum": "apps.strategies.models.DeploymentStep.Status",
+        "HealthStatusEnum": "apps.operations.findings.Status",
         "MergeRequestStatusEnum": "apps.strategies.models.MergeRequest.Status",
     },
 }
@@ -356,7 +424,7 @@ REST_KNOX = {
 }
 
 # --- Celery: design.md decision 5 ---------------------------------------------------------------------
-CELERY_BROKER_URL = REDIS_URL
+CELERY_BROKER_URL = parse_redis_url(REDIS_URL).base  # where there are several servers, nautilus/broker.py follows
 CELERY_BROKER_TRANSPORT = "nautilus.broker:Transport"  # decision 7
 CELERY_RESULT_BACKEND = None
 CELERY_TASK_IGNORE_RESULT = True
@@ -368,6 +436,7 @@ CELERY_TASK_REJECT_ON_WORKER_LOST = True
 CELERY_TASK_TIME_LIMIT = TASK_TIME_LIMIT_SECONDS + 30
 CELERY_TASK_SOFT_TIME_LIMIT = TASK_TIME_LIMIT_SECONDS
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_WORKER_MAX_MEMORY_PER_CHILD = WORKER_MEMORY_MB * 1024  # KiB, of the most that it ever used
 CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT = 10.0
 CELERY_WORKER_ENABLE_SOFT_SHUTDOWN_ON_IDLE = False
 CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = False  # the row's lease decides, not the broker
@@ -410,20 +479,25 @@ CELERY_BEAT_SCHEDULE = beat_schedule(
     monitor_seconds=MONITOR_INTERVAL_SECONDS,
     strategy_seconds=STRATEGY_RUN_INTERVAL_SECONDS,
     nightly_at=RISK_NIGHTLY_AT,
+    retention_at=RETENTION_AT,
 )
+CELERY_BEAT_SCHEDULER = "nautilus.beat:LeadingScheduler"
 CELERY_BEAT_SCHEDULE_FILENAME = str(NAUTILUS_HOME / "celerybeat-schedule")
 
 # --- Logs ---------------------------------------------------------------------------------------------
-LOGGING = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
-    "filters": {"client_faults": {"()": "nautilus.logs.ClientFaults"}},
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
-    "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
-    # Two lines for each socket that comes are 4,000 when all of them come back.
-    "loggers": {"uvicorn.error": {"level": "WARNING", "filters": ["client_faults"]}},
-}
+LOGGING_CONFIG = "nautilus.logs.configuration.configure"
+LOGGING = logging_config(
+    LOG_FORMAT,
+    LOG_LEVEL,
+    secrets=(
+        SECRET_KEY,
+        DATABASE_URL,
+        REDIS_URL,
+        SLACK_BOT_TOKEN,
+        METRICS_TOKEN,
+        EMAIL_URL["EMAIL_HOST_PASSWORD"],
+    ),
+)
 
 
 # --- The admin ----------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ SPRINT3 = "api/v1/sprint3/"
 
 urlpatterns = [
     path("", include("apps.operations.urls")),
+    path("", include("apps.operations.metrics.urls")),
     path("api/v1/auth/", include("nautilus.api.urls")),
     path("api/v1/", include("apps.tasks.urls")),
     path("api/v1/", include("apps.portfolios.urls")),
@@ -17,6 +18,7 @@ urlpatterns = [
     path(SPRINT3, include("apps.risk.urls")),
     path(SPRINT3, include("apps.analytics.urls")),
     path(SPRINT3, include("apps.strategies.urls")),
+    path(SPRINT3, include("apps.operations.sprint3_urls")),
     path("api/schema", SpectacularAPIView.as_view(), name="schema"),
     path("api/docs", SpectacularSwaggerView.as_view(url_name="schema"), name="docs"),
     path("admin/", admin.site.urls),

@@ -3,7 +3,16 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from django.db import models
+
 from apps.operations.findings import Finding
+
+
+class Store(models.TextChoices):
+    """What a probe asks, so that it is not tried where that gives no answer."""
+
+    POSTGRESQL = "PostgreSQL"
+    REDIS = "Redis"
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,16 +25,31 @@ class Diagnosis:
 
 Probe = Callable[[], Diagnosis]
 
-PROBES: dict[str, Probe] = {}
+
+@dataclass(frozen=True, slots=True)
+class RegisteredProbe:
+    name: str
+    look: Probe
+    needs: frozenset[Store]
+
+    @property
+    def purpose(self) -> str:
+        return (self.look.__doc__ or "").strip().split("\n")[0]
 
 
-def register_probe(name: str) -> Callable[[Probe], Probe]:
-    """Makes a function a probe; it raises DatabaseError, RedisError or OSError where it could not look."""
+PROBES: dict[str, RegisteredProbe] = {}
+
+
+def register_probe(name: str, *needs: Store) -> Callable[[Probe], Probe]:
+    """Makes a function a probe; it raises DatabaseError, RedisError or OSError where it could not look.
+
+    The first line of its docstring is what `doctor --list` says of it.
+    """
 
     def register(probe: Probe) -> Probe:
-        if PROBES.get(name, probe) is not probe:
+        if name in PROBES and PROBES[name].look is not probe:
             raise ValueError(f"There is a probe {name!r} already.")
-        PROBES[name] = probe
+        PROBES[name] = RegisteredProbe(name, probe, frozenset(needs))
         return probe
 
     return register

@@ -6,10 +6,9 @@ from typing import Any
 
 import pytest
 from django.db import connection
-from django.utils import timezone
 
 from apps.realtime.latency import Latencies
-from apps.realtime.metrics import forget_old_metrics, last_day, record_metrics
+from apps.realtime.metrics import last_day, record_metrics
 from apps.realtime.models import WebsocketMetric
 from apps.realtime.tests.said_processes import Say, report, said_processes
 from workers.maintenance import record_websocket_metrics
@@ -69,14 +68,6 @@ def test_percentiles_are_stored_and_null_where_nothing_was_sent() -> None:
 def test_no_process_stores_nothing() -> None:
     assert record_websocket_metrics() == 0
     assert not WebsocketMetric.objects.exists()
-
-
-def test_rows_are_forgotten_after_thirty_days() -> None:
-    now = timezone.now()
-    record(now - timedelta(days=30, minutes=1))
-    record(now - timedelta(days=29))
-    assert forget_old_metrics() == 1
-    assert WebsocketMetric.objects.count() == 1
 
 
 def test_table_has_the_index_of_the_contract() -> None:

@@ -34,6 +34,7 @@ from apps.risk.pretrade.rules import (
     position_refusals,
     priced,
 )
+from nautilus.counting.counters import count_decision
 from nautilus.database import run_prepared
 
 READS_OF_A_MOVING_BOOK = 5
@@ -64,16 +65,11 @@ def check_trades(
     reserves, books or releases holds the portfolio's row while it reads and writes. Raises PortfolioNotFoundError, also
     for a portfolio that the user may not see.
     """
+    begun = perf_counter()
     asked = _Asked(portfolio_id, trades, basket, reserve, as_of, valued_on, user)
-    user_id = None if user is None else user.pk
-    if not reserve:
-        return keep_decision(_decide(asked), user_id, reserve=False)
-    with transaction.atomic():
-        run_prepared(_HOLD_PORTFOLIO, {"portfolio_id": portfolio_id, **visibility(user)})
-        decision = _decide(asked)
-        if decision.approved:
-            decision.expires_at = decision.facts.now + timedelta(seconds=settings.RESERVATION_SECONDS)
-        return keep_decision(decision, user_id, reserve=True)
+    decision = _reserved(asked) if reserve else keep_decision(_decide(asked), _user_id(user), reserve=False)
+    count_decision(decision.approved, reserve, perf_counter() - begun)
+    return decision
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +81,19 @@ class _Asked:
     as_of: date | None
     valued_on: date | None
     user: Any
+
+
+@transaction.atomic
+def _reserved(asked: _Asked) -> Decision:
+    run_prepared(_HOLD_PORTFOLIO, {"portfolio_id": asked.portfolio_id, **visibility(asked.user)})
+    decision = _decide(asked)
+    if decision.approved:
+        decision.expires_at = decision.facts.now + timedelta(seconds=settings.RESERVATION_SECONDS)
+    return keep_decision(decision, _user_id(asked.user), reserve=True)
+
+
+def _user_id(user: Any) -> int | None:
+    return None if user is None else user.pk
 
 
 def _decide(asked: _Asked) -> Decision:

@@ -8,3 +8,6 @@ class ApiConfig(AppConfig):
 
     def ready(self) -> None:
         from nautilus.api import schema  # noqa: F401 - registers itself with drf-spectacular
+        from nautilus.traces import start_traces
+
+        start_traces()

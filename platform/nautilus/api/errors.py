@@ -1,5 +1,6 @@
 """Errors with a code, a detail and a remedy, in one shape for clients, tasks and the admin (contract section 1)."""
 
+import errno
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -116,6 +117,22 @@ class TransactionTimeoutError(UnavailableError):
         )
 
 
+class DiskFullError(UnavailableError):
+    code = "disk_full"
+
+    def __init__(self) -> None:
+        super().__init__("The disk is full: nothing was changed.", "Try again when its operator has made room.")
+
+
+class TooManyConnectionsError(UnavailableError):
+    code = "too_many_connections"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The database takes no more connections now; nothing was changed.", "Try again in some seconds."
+        )
+
+
 class TransactionConflictError(UnavailableError):
     code = "transaction_conflict"
 
@@ -130,6 +147,11 @@ _LIMITS: dict[str, Callable[[str], DomainError]] = {
     "25P03": lambda said: TransactionTimeoutError(settings.IDLE_IN_TRANSACTION_SECONDS),
 }
 _CONFLICTS = {"40001", "40P01"}  # of serialization, and a deadlock
+_DISK_FULL = "53100"
+# Where no session is had there is no code either: libpq passes on PostgreSQL's words alone.
+_NO_MORE_SESSIONS = ("too many clients already", "remaining connection slots are reserved", "too many connections for")
+# Of Valkey and Redis that could not write to their own disk.
+_REDIS_DISK_FULL = ("MISCONF", "No space left on device")
 
 
 def _statement_seconds() -> float:
@@ -153,9 +175,30 @@ def _state_of(error: BaseException) -> tuple[str, str]:
     return "", ""
 
 
+def is_out_of_connections(error: BaseException) -> bool:
+    """Whether PostgreSQL (or the role's limit, or the database's) takes no more sessions."""
+    return any(words in str(error) for words in _NO_MORE_SESSIONS)
+
+
+def is_disk_full(error: BaseException) -> bool:
+    """Whether a store or a file could not be written for want of space."""
+    full_here = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+    return full_here or _state_of(error)[0] == _DISK_FULL
+
+
+def _redis_error(error: RedisError) -> DomainError:
+    if any(words in str(error) for words in _REDIS_DISK_FULL):
+        return DiskFullError()
+    return UnavailableError("Redis cannot be reached.", "Try again in some seconds.")
+
+
 def _database_error(error: Exception) -> DomainError | None:
     if (limit := ended_by_limit(error)) is not None:
         return limit
+    if is_disk_full(error):
+        return DiskFullError()
+    if isinstance(error, OperationalError) and is_out_of_connections(error):
+        return TooManyConnectionsError()
     if _state_of(error)[0] in _CONFLICTS:
         return TransactionConflictError()
     if isinstance(error, (OperationalError, InterfaceError)):
@@ -184,7 +227,7 @@ class Handler(ExceptionHandler):
         if isinstance(exc, DomainError):
             return _as_api_exception(exc)
         if isinstance(exc, RedisError):
-            return _as_api_exception(UnavailableError("Redis cannot be reached.", "Try again in some seconds."))
+            return _as_api_exception(_redis_error(exc))
         if (told := _database_error(exc)) is not None:
             return _as_api_exception(told)
         if isinstance(exc, RequestDataTooBig):

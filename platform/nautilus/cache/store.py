@@ -17,6 +17,7 @@ from redis.commands.core import Script
 from redis.retry import Retry
 
 from nautilus.cache.keys import GENERATION_KEY, MODE_KEY, SIZES_KEY, STATISTICS_KEY, lock_key, news_channel
+from nautilus.following import redis_from_url
 
 logger = logging.getLogger(__name__)
 
@@ -54,7 +55,7 @@ class Lock(NamedTuple):
 @cache
 def redis_of_answers() -> redis.Redis:
     """The process's client for answers, which are bytes."""
-    return redis.Redis.from_url(
+    return redis_from_url(
         settings.REDIS_URL,
         socket_timeout=settings.REDIS_TIMEOUT_SECONDS,
         socket_connect_timeout=settings.REDIS_TIMEOUT_SECONDS,

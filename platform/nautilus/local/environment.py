@@ -47,6 +47,7 @@ def embedded_redis_url(home: Home) -> str:
 def _places(home: Home) -> dict[str, str]:
     return {
         "NAUTILUS_HOME": str(home.path),
+        "PROMETHEUS_MULTIPROC_DIR": str(home.metrics),
         "NAUTILUS_PORT": str(_port("NAUTILUS_PORT", 8001)),
         "NAUTILUS_FLOWER_PORT": str(_port("NAUTILUS_FLOWER_PORT", 5555)),
     }
@@ -72,6 +73,7 @@ def _access(home: Home) -> dict[str, str]:
         "NAUTILUS_ALLOWED_HOSTS": "localhost,127.0.0.1,[::1]",
         "NAUTILUS_HTTPS_ONLY": "0",
         "NAUTILUS_LOCAL_OPERATOR": "1",
+        "NAUTILUS_LOG_FORMAT": "text",  # for a person at this machine
         # One person at one machine: there is no second pair of eyes.
         "NAUTILUS_LIMIT_FOUR_EYES": "0",
         # The sample prices end in 2022. Checks and limits say of which day their prices are.

@@ -49,6 +49,11 @@ class Home:
         return self.path / "valkey"
 
     @property
+    def metrics(self) -> Path:
+        """What the processes count, each in files of its own; emptied at the start of `make run`."""
+        return self.path / "metrics"
+
+    @property
     def supervisor_conf(self) -> Path:
         return self.path / "supervisor.conf"
 

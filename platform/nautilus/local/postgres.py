@@ -16,6 +16,8 @@ from nautilus.local.tether import die_with_parent
 
 DATABASE = USER = "nautilus"
 FORMER_SERVER_TIMEOUT_SECONDS = 30.0
+# What `manage.py doctor` reads of slow statements: the extension counts where it is loaded with the server.
+PRELOADED = "pg_stat_statements"
 SPEED_OVER_SAFETY = ("fsync=off", "synchronous_commit=off", "full_page_writes=off")  # data that may be lost: tests
 
 
@@ -56,6 +58,7 @@ def _server_command(home: Home, binaries: Path, *, fsync: bool) -> list[str]:
         "unix_socket_permissions=0700",
         "timezone=UTC",
         "log_timezone=UTC",
+        f"shared_preload_libraries={PRELOADED}",
         *(() if fsync else SPEED_OVER_SAFETY),
     ]
     options = [part for setting in settings for part in ("-c", setting)]

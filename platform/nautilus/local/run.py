@@ -16,6 +16,8 @@ import httpx
 import psutil
 from rich.console import Console
 
+from nautilus.counting.processes import FOLDER_VARIABLE, forget_counted
+from nautilus.failover import primary_url
 from nautilus.local import postgres
 from nautilus.local.environment import ADMIN_USER, local_environment, port_is_free, refuse_equal_ports
 from nautilus.local.errors import HomeInUseError, LocalError, PortTakenError, ServerFailedError
@@ -77,6 +79,7 @@ class _Launch:
         if not os.environ.get("REDIS_URL"):
             settle_valkey_port(self._home)
         self._local = local_environment(self._home.path)
+        forget_counted(Path(self._local[FOLDER_VARIABLE]))  # of earlier runs
         refuse_equal_ports(self._local)
         for variable in ("NAUTILUS_PORT", "NAUTILUS_FLOWER_PORT"):
             refuse_taken_port(variable, int(self._local[variable]))
@@ -123,7 +126,7 @@ class _Launch:
         from celery import Celery
 
         expected = {process.worker_name for process in self._processes} - {None}
-        with Celery(broker=self._local["REDIS_URL"], set_as_current=False) as celery:
+        with Celery(broker=primary_url(self._local["REDIS_URL"]), set_as_current=False) as celery:
             while missing := expected - _workers_that_answer(celery):
                 self._waited_for = f"no answer from {', '.join(sorted(filter(None, missing)))}"
                 self._pause()

@@ -20,6 +20,7 @@ from pathlib import Path
 import psycopg
 import redis
 
+from nautilus.following import redis_from_url
 from nautilus.local import postgres
 from nautilus.local.environment import (
     choose_valkey_port,
@@ -149,8 +150,8 @@ def postgres_ready(url: str, timeout_seconds: float, still_there: Callable[[], N
 
 
 def valkey_ready(url: str, timeout_seconds: float, still_there: Callable[[], None]) -> None:
-    """As postgres_ready; a Valkey that still loads its file is not ready."""
-    with redis.Redis.from_url(url, socket_connect_timeout=5, socket_timeout=5) as client:
+    """As postgres_ready; a Valkey that still loads its file is not ready. Of several servers, the primary."""
+    with redis_from_url(url, socket_connect_timeout=5, socket_timeout=5) as client:
         _wait_until(lambda: client.ping(), redis.RedisError, timeout_seconds, still_there)
 
 

@@ -25,6 +25,7 @@ START_TIMEOUT_SECONDS = 20.0
 # One group after the other, 20 s each at the most before supervisor kills; idle they take about two together.
 STOP_TIMEOUT_SECONDS = 60.0
 LEFTOVER_PATIENCE_SECONDS = 30.0
+STOPPED_BY_HAND = ("STOPPING", "STOPPED")
 NOT_REACHED = (OSError, HTTPException, RpcError)
 
 
@@ -38,7 +39,7 @@ class Supervision:
         self._pids: dict[str, int] = {}
 
     def start(self) -> None:
-        command = [sys.executable, "-m", "supervisor.supervisord", "-c", str(self._home.supervisor_conf)]
+        command = [sys.executable, "-m", "nautilus.local.supervisord", "-c", str(self._home.supervisor_conf)]
         with self._home.log("supervisord").open("ab") as log:
             self._process = subprocess.Popen(
                 tethered(command, parent_pid=os.getpid()),
@@ -69,14 +70,15 @@ class Supervision:
             raise ServerFailedError(fallen[0], "ended while the platform was starting", self._home.log(fallen[0]))
 
     def replaced(self) -> list[str]:
-        """The processes that ended since the last look, brought back or not."""
+        """The processes that ended since the last look, brought back or not; what was stopped by hand has not."""
         self.refuse_ended()
         found = states(self._home)
         seen, self._pids = self._pids, {name: state["pid"] for name, state in found.items()}
         return [
             name
             for name, state in found.items()
-            if state["statename"] in ("BACKOFF", "FATAL", "EXITED") or seen.get(name, 0) not in (0, state["pid"])
+            if state["statename"] in ("BACKOFF", "FATAL", "EXITED")
+            or (state["statename"] not in STOPPED_BY_HAND and seen.get(name, 0) not in (0, state["pid"]))
         ]
 
     def stop(self) -> None:

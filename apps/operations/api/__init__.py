@@ -1,0 +1,1 @@
+"""`/health`, `/system/health`, `/risk/health` and `/analytics/health`: contract section 10."""

@@ -1,0 +1,5 @@
+SELECT relname AS table_name, n_dead_tup AS dead, n_live_tup AS live,
+       n_dead_tup::float8 / greatest(n_live_tup + n_dead_tup, 1) AS dead_share,
+       pg_total_relation_size(relid) AS size_bytes, greatest(last_autovacuum, last_vacuum) AS vacuumed_at
+FROM pg_stat_user_tables
+ORDER BY n_dead_tup DESC

@@ -1,0 +1,1 @@
+"""GET /metrics: what all processes counted (folder.py), and what the stores say when they are asked (sources/)."""

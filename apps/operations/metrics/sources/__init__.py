@@ -1,0 +1,1 @@
+"""A file for each that is asked: it registers itself under its name."""

@@ -1,0 +1,3 @@
+from apps.operations.timeseries.models import RetentionRun
+
+__all__ = ["RetentionRun"]
