@@ -42,7 +42,7 @@ EXIT_CODE = 70  # EX_SOFTWARE of sysexits.h
 # Beyond its hard time limit a task is none that still runs, whatever Celery's books say.
 OVERDUE_SECONDS = 30.0
 # A predecessor that has been silent for longer is none that this worker was started for.
-RECENT_SECONDS = 60.0
+RECENT_SECONDS = 300.0
 
 
 class WatchdogStep(bootsteps.StartStopStep):

@@ -18,7 +18,7 @@ from tests.docker.names import Names, program
 from tests.running import free_ports, wait_until
 
 NGINX_FILES = ROOT / "docker" / "nginx"
-START_SECONDS = 60.0
+START_SECONDS = 170.0
 
 
 @dataclass(slots=True)
@@ -49,6 +49,7 @@ class Upstream:
             self.process = None
 
     def _answers(self) -> bool:
+        assert self.process is None or self.process.poll() is None, f"{self.module} ended: {self.process}"
         with suppress(httpx.TransportError):
             return httpx.get(f"{self.url}/health", headers={"Host": "localhost"}, trust_env=False).status_code < 500
         return False

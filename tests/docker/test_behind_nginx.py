@@ -11,7 +11,8 @@ from websockets.sync.client import connect
 from tests.docker.front import Site
 from tests.running import wait_until
 
-pytestmark = pytest.mark.platform  # in one process: what stands behind nginx is started once
+# In one process: what stands behind nginx is started once.
+pytestmark = [pytest.mark.platform, pytest.mark.timeout(600)]
 
 IMPORT = "/api/v1/market-data/import"
 CSV = {"Content-Type": "text/csv"}

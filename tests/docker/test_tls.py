@@ -14,7 +14,7 @@ from tests.docker.names import served_names
 from tests.docker.proxied import Front, Upstream, running_nginx, running_tls_nginx
 from tests.running import free_ports
 
-pytestmark = pytest.mark.platform
+pytestmark = [pytest.mark.platform, pytest.mark.timeout(600)]
 
 
 @dataclass(slots=True)

@@ -32,5 +32,5 @@ class WrittenOrNot:
 
 
 if __name__ == "__main__":
-    sys.stdout, sys.stderr = WrittenOrNot(sys.stdout), WrittenOrNot(sys.stderr)  # type: ignore[assignment]
+    sys.stdout, sys.stderr = WrittenOrNot(sys.stdout), WrittenOrNot(sys.stderr)
     supervisord.main()
