@@ -19,6 +19,8 @@ PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check 
 ARGS ?=
 # Processes of `make test`, each with a PostgreSQL and a Valkey of its own; WORKERS=0 for one, which starts sooner.
 WORKERS ?= auto
+# Of `make test-faults`: most of its time is waiting, and each has platforms of its own.
+FAULT_WORKERS ?= 3
 
 export PYTHONPATH := $(CURDIR):$(CURDIR)/platform
 
@@ -48,7 +50,7 @@ test-thorough: $(DEV_STAMP) ## Runs the tests that go through thousands of cases
 
 .PHONY: test-faults
 test-faults: $(DEV_STAMP) ## Kills, stops, wipes and overloads a running platform: nothing that was submitted is lost
-	@exec $(BIN)/python -m pytest -m 'faults and not endurance' $(ARGS)
+	@exec $(BIN)/python -m pytest -n $(FAULT_WORKERS) --dist loadgroup -m 'faults and not endurance' $(ARGS)
 
 .PHONY: test-docker
 test-docker: $(DEV_STAMP) ## Carries docker/Dockerfile out in an empty Debian and runs what comes out (root, debootstrap; not part of .ci/run)

@@ -9,6 +9,7 @@ import pytest
 from tests.running import Platform, running_platform
 
 LINES_OF_EACH_LOG = 10
+SHARED = ("desk", "platform")
 
 
 @pytest.hookimpl(wrapper=True)
@@ -24,10 +25,24 @@ def pytest_runtest_makereport(item: Any) -> Generator[None, Any, Any]:
     return report
 
 
+def pytest_collection_modifyitems(items: list[Any]) -> None:
+    """Tests that share a running platform go to one process of pytest-xdist; others stay together by their file."""
+    for item in items:
+        if hasattr(item, "_fixtureinfo") and not item.get_closest_marker("xdist_group"):
+            shared = next((name for name in SHARED if _is_of_the_session(item, name)), str(item.path))
+            item.add_marker(pytest.mark.xdist_group(shared))
+
+
+def _is_of_the_session(item: Any, fixture: str) -> bool:
+    definitions = item._fixtureinfo.name2fixturedefs.get(fixture)
+    return bool(definitions) and definitions[-1].scope == "session"
+
+
 @pytest.fixture(scope="session")
-def platform() -> Iterator[Platform]:
-    """One running platform for the whole session, with the sample book."""
+def platform(request: pytest.FixtureRequest) -> Iterator[Platform]:
+    """One running platform for the whole session, with the sample book; with its jobs where clients are followed."""
     home = Path(tempfile.mkdtemp(prefix="nautilus-platform-"))
-    with running_platform(home) as platform:
+    jobs = any(item.get_closest_marker("platform") for item in request.session.items)
+    with running_platform(home, jobs=jobs) as platform:
         yield platform
     shutil.rmtree(home, ignore_errors=True)

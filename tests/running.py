@@ -22,12 +22,12 @@ from nautilus.local.home import ROOT, Home
 from nautilus.local.supervision import rpc, states, supervised
 
 START_TIMEOUT_SECONDS = 300.0
-ALWAYS = 3
+ALWAYS = 1
 ANALYZE = "/api/v1/sprint3/analytics/risk/analyze"
 
 
 def turns(count: int) -> list[Any]:
-    """Of a test that is worth repeating: the first turns are run always, the rest by `make test-endurance`."""
+    """Of a test that is worth repeating: the first turn is run always, the rest by `make test-endurance`."""
     return [turn if turn < ALWAYS else pytest.param(turn, marks=pytest.mark.endurance) for turn in range(count)]
 
 
@@ -98,8 +98,8 @@ def _group(name: str) -> str:
 
 
 @contextmanager
-def running_platform(home: Path, **settings: str) -> Iterator[Platform]:
-    """`python -m nautilus.local run` on a home and ports of its own, until the block ends."""
+def running_platform(home: Path, *, jobs: bool = False, **settings: str) -> Iterator[Platform]:
+    """`python -m nautilus.local run` on a home and ports of its own, until the block ends; `jobs`: the sample jobs."""
     port, flower_port = free_ports(2)
     ours = {"NAUTILUS_HOME": str(home), "NAUTILUS_PORT": str(port), "NAUTILUS_FLOWER_PORT": str(flower_port)}
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("NAUTILUS_", "DATABASE_"))}
@@ -108,7 +108,7 @@ def running_platform(home: Path, **settings: str) -> Iterator[Platform]:
     home.mkdir(parents=True, exist_ok=True)
     with log.open("w") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", "nautilus.local", "run"],
+            [sys.executable, "-m", "nautilus.local", "run", *(() if jobs else ("--no-jobs",))],
             cwd=ROOT,
             env={**inherited, **ours, **settings, "PYTHONPATH": f"{ROOT}:{ROOT / 'platform'}"},
             stdout=output,

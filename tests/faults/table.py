@@ -53,7 +53,8 @@ def lines_of(reports: list[Any]) -> list[dict[str, Any]]:
 
 
 def print_table(terminal: pytest.TerminalReporter) -> None:
-    lines = lines_of(terminal.stats.get("passed", []))
+    # The line is whole once the test's fixtures have ended: pytest keeps the reports of these under "".
+    lines = lines_of(terminal.stats.get("", []))
     if not lines:
         return
     terminal.section("faults")

@@ -22,12 +22,14 @@ def main(arguments: list[str]) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m nautilus.local", description="Nautilus on one machine.")
-    parser.set_defaults(command=_run, once=False)
+    parser.set_defaults(command=_run, once=False, jobs=True)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
     run = commands.add_parser("run", help="start everything and serve until Ctrl-C (the default)")
     run.set_defaults(command=_run)
     for of in (parser, run):
-        of.add_argument("--once", action="store_true", help="run the sample jobs, print their tables and stop")
+        jobs = of.add_mutually_exclusive_group()
+        jobs.add_argument("--once", action="store_true", help="run the sample jobs, print their tables and stop")
+        jobs.add_argument("--no-jobs", dest="jobs", action="store_false", help="serve at once, without the sample jobs")
     for name, command in (("postgres", _postgres), ("valkey", _valkey)):
         server = commands.add_parser(name, help=f"the embedded {name} in the foreground, for the Procfile")
         server.add_argument("--no-fsync", dest="fsync", action="store_false", help="for data that a crash may take")
@@ -60,7 +62,7 @@ def _add_control(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
 def _run(options: argparse.Namespace) -> int:
     from nautilus.local.run import run
 
-    return run(default_home(), once=options.once)
+    return run(default_home(), once=options.once, jobs=options.jobs)
 
 
 def _postgres(options: argparse.Namespace) -> int:

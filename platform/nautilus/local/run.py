@@ -38,14 +38,17 @@ class Stopped(BaseException):  # like KeyboardInterrupt: an `except Exception` m
     """One of STOP_SIGNALS came."""
 
 
-def run(home_path: Path, *, once: bool) -> int:
-    """The whole story; the exit code: 0, 1 where something failed, 130 where it was interrupted on its way."""
+def run(home_path: Path, *, once: bool, jobs: bool = True) -> int:
+    """The whole story, with the sample jobs or without.
+
+    The exit code: 0, 1 where something failed, 130 where it was interrupted on its way.
+    """
     console = _console()
     home = Home(home_path)
     try:
         home.make_folders()
         with exclusive(home), stop_signals():
-            return _Launch(home, console).run(once=once)
+            return _Launch(home, console).run(once=once, jobs=jobs)
     except Stopped:
         return EXIT_INTERRUPTED
     except LocalError as error:
@@ -61,13 +64,13 @@ class _Launch:
         self._console = console
         self._begun = time.perf_counter()
 
-    def run(self, *, once: bool) -> int:
+    def run(self, *, once: bool, jobs: bool) -> int:
         self._prepare()
         try:
             self._start_stores()
             self._fill_database()
             self._start_platform()
-            failed = show_samples(self._address, self._console)
+            failed = show_samples(self._address, self._console) if jobs else 0
             return failed if once else self._serve()
         finally:
             self._stop()
