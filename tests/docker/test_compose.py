@@ -179,6 +179,15 @@ def test_secrets_that_are_mounted_are_defined_and_made() -> None:
         assert read <= set(service.get("secrets", []))
 
 
+@pytest.mark.parametrize("name", OURS)
+def test_disks_in_memory_are_not_full_from_the_start(name: str) -> None:
+    """Of the folders that health looks at; an empty disk of half the size would be a full one to it."""
+    from apps.operations.checks.disk import TOO_LITTLE_BYTES
+
+    sizes = [re.search(r"size=(\d+)m", disk) for disk in SERVICES[name].get("tmpfs", [])]
+    assert all(size and int(size[1]) * 2**20 >= 2 * TOO_LITTLE_BYTES for size in sizes)
+
+
 def test_files_and_folders_that_are_mounted_exist() -> None:
     for service in SERVICES.values():
         for source in (volume.split(":")[0] for volume in service.get("volumes", [])):

@@ -41,6 +41,11 @@ class Home:
         return self.path / "logs"
 
     @property
+    def isolated_file(self) -> Path:
+        """What an operator keeps stopped (scripts/isolate-service.sh)."""
+        return self.path / "isolated"
+
+    @property
     def postgres_data(self) -> Path:
         return self.path / "postgres"
 

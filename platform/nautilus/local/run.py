@@ -77,6 +77,7 @@ class _Launch:
 
     def _prepare(self) -> None:
         """Everything that can refuse before a process runs."""
+        self._home.isolated_file.unlink(missing_ok=True)  # a new start starts everything
         if found := end_leftovers(self._home):
             self._say(f"note: {found} processes of a run that was killed have ended")
         if not os.environ.get("REDIS_URL"):
@@ -141,12 +142,25 @@ class _Launch:
         return 0
 
     def _watch(self) -> NoReturn:
-        """Says when a process went and was brought back, until a signal comes."""
-        self._supervision.replaced()
+        """Says when a process went and was brought back, until a signal comes.
+
+        What it writes may lie on a disk that is full, which must not end the platform; nor must a supervisord that
+        answers late.
+        """
         while True:
+            for name in self._replaced():
+                with quietly():
+                    self._say(
+                        f"{time.strftime('%H:%M:%S')} {name} ended and is started again; see {self._home.log(name)}"
+                    )
             time.sleep(WATCH_INTERVAL_SECONDS)
-            for name in self._supervision.replaced():
-                self._say(f"{time.strftime('%H:%M:%S')} {name} ended and is started again; see {self._home.log(name)}")
+
+    def _replaced(self) -> list[str]:
+        try:
+            return self._supervision.replaced()
+        except ServerFailedError:
+            self._supervision.refuse_ended()
+            return []
 
     def _stop(self) -> None:
         """Stops all, whatever happens to our output meanwhile: the terminal may be gone."""
