@@ -5,7 +5,8 @@
 #   scripts/backup.sh --list [--to FOLDER]
 #
 #   --to FOLDER   where backups lie; else NAUTILUS_BACKUPS, else backups in the home folder. Better another disk.
-#   --verify      also loads the dump into a database of its own, compares every table, and drops it again
+#   --verify      also loads the dump into a database of its own, compares every table, and drops it again; PostgreSQL's
+#                 disk must have 2.5 times the database's size free for it (without: FOLDER's disk once its size)
 #   --keep N      afterwards deletes all but the N newest backups in that folder
 #   --list        the backups that are there, and what is in them
 #
@@ -21,6 +22,10 @@ source "$(dirname "${BASH_SOURCE[0]}")/lib/nautilus.sh"
 # shellcheck source=scripts/lib/database.sh
 source "$LIB/database.sh"
 
+# By this name performance-emergency.sh knows the session that holds the snapshot, idle in its transaction.
+export PGAPPNAME=nautilus_backup
+
+scratch=""
 folder=$(realpath -m "${NAUTILUS_BACKUPS:-$STATE_FOLDER/backups}") verify=0 keep=0 list=0 given=("$@")
 while (($#)); do
     case $1 in
@@ -59,11 +64,21 @@ code_version() {
 }
 
 refuse_little_room() {
-    local needed free
-    needed=$(sql "$(database_name)" <<<'SELECT pg_database_size(current_database())')
+    local size free
+    size=$(sql "$(database_name)" <<<'SELECT pg_database_size(current_database())')
     free=$(($(df --output=avail -k "$folder" | tail -1) * 1024))
-    ((free > needed)) || die "The disk of $folder has $((free >> 20)) MB free, the database $((needed >> 20)) MB." \
+    ((free > size)) || die "The disk of $folder has $((free >> 20)) MB free, the database $((size >> 20)) MB." \
         "Name a folder on another disk: scripts/backup.sh --to FOLDER"
+    ((!verify)) || refuse_little_room_to_verify "$size"
+}
+
+# The copy with its indexes, the write-ahead log of its load, and what the platform writes meanwhile.
+refuse_little_room_to_verify() {
+    local needed=$(($1 * 5 / 2)) free
+    free=$(postgres_free_bytes)
+    [[ -n $free ]] || { warn "The room on PostgreSQL's disk cannot be seen from here." && return 0; }
+    ((free > needed)) || die "PostgreSQL's disk has $((free >> 20)) MB free; --verify needs $((needed >> 20)) MB, 2.5 times the database." \
+        "Make room, or make the backup without --verify."
 }
 
 # --- A session that holds the snapshot while the dump is made -----------------------------------------
@@ -128,7 +143,8 @@ make_backup() {
 # --- Verification and retention ------------------------------------------------------------------------
 
 verify_backup() {
-    local scratch=nautilus_verify_$$ difference
+    local difference
+    scratch=nautilus_verify_$$ # of the whole script, for the trap: a function's own is gone where `set -e` ends it
     step "Verification: the dump is loaded into $scratch"
     make_database "$scratch"
     trap 'drop_database "$scratch"' EXIT

@@ -15,7 +15,11 @@
 #   7 health    sprint3-health-check.sh, until nothing fails
 #
 # It waits for each step to be done, never for a time, and stops at the one that fails, with what to do. Nothing is
-# deleted, no task is lost. Where nothing runs at all, `make run` or `docker compose up` is started in the background.
+# deleted, no task is lost. Where nothing runs at all, `make run` or `docker compose up` is started in the background: that
+# starts everything in its order, migrations first, isolated or not.
+#
+# With compose NAUTILUS_TOKEN must be an operator's bearer token, or nothing is begun: step 5 asks the API what it tells to
+# an operator alone. NAUTILUS_ADDRESS is the API's address there (http://127.0.0.1:8001).
 #
 # Exit code: 0 the platform is well, 1 a step failed, 2 wrong usage. NAUTILUS_MODE=compose|local overrules what is found.
 set -euo pipefail
@@ -27,6 +31,7 @@ source "$LIB/database.sh"
 NEEDED_MB=512         # PostgreSQL's write-ahead log alone takes up to 1 GB between two checkpoints, seldom half of it
 WAIT_SECONDS=180      # for the slowest machine; some seconds are usual
 MINIMAL=(database redis websocket)
+NEEDS_TOKEN="export NAUTILUS_TOKEN=<an operator's token>"
 
 with_backup=1 backup_options=(--verify)
 while (($#)); do
@@ -95,18 +100,33 @@ make_backup() {
 wait_for_components() {
     local deadline=$((SECONDS + WAIT_SECONDS)) missing
     ((!DRY_RUN)) || return 0
-    while missing=$(not_well "$@") && [[ -n $missing ]]; do
+    while true; do
+        missing=$(not_well "$@") || { remedy="" && exit 1; } # it has said why, and waiting mends it not
+        [[ -n $missing ]] || return 0
         ((SECONDS < deadline)) || die "Not well after $WAIT_SECONDS s: $missing"
         sleep 1
     done
 }
 
+# Those of the components that the API does not call well; fails where its answer will not become another by waiting.
 not_well() {
-    local lines name
-    lines=$(api GET /api/v1/sprint3/system/health 2>/dev/null | python "$LIB/health_lines.py") || true
+    local answer code lines name
+    answer=$(WRITE_OUT='\n%{http_code}' api GET /api/v1/sprint3/system/health 2>/dev/null) || answer=$'\n000'
+    code=${answer##*$'\n'} answer=${answer%$'\n'*}
+    lines=$(python "$LIB/health_lines.py" <<<"$answer") || refuse_no_health "$code" "$answer"
     for name in "$@"; do
         grep -qP "^\\Q$name\\E\\t(ok|warn)\\t" <<<"$lines" || printf '%s ' "$name"
     done
+}
+
+# Without an answer, or with nginx's for a web process that has not come up, there is something to wait for.
+refuse_no_health() {
+    case $1 in
+        000 | 502 | 503 | 504) return 0 ;;
+        401 | 403) die "The API answers $1: it tells its components to an operator alone." "$NEEDS_TOKEN" ;;
+        *) die "$(api_address) answers $1, and no JSON: $(head -c 200 <<<"${2//$'\n'/ }")" \
+            "Is it the API? Else export NAUTILUS_ADDRESS=<its address>; its errors: scripts/manage.sh doctor" ;;
+    esac
 }
 
 check_health() { run "$ROOT/scripts/sprint3-health-check.sh" --quiet --wait "$WAIT_SECONDS"; }
@@ -145,6 +165,23 @@ recover_from_nothing() {
     check_health
 }
 
+# The same for containers. The stores come up before the rest for the backup's sake: `migrate` changes the tables.
+recover_containers_from_nothing() {
+    begin 1 stop "no container runs" ""
+    begin 2 disk "is there room to write" "Make room; see docs/runbook.md#disk-full"
+    refuse_full_disk
+    begin 3 stores "PostgreSQL and Redis start" "docker compose --file $COMPOSE_FILE_PATH logs --tail 50 postgres redis"
+    start_services postgres redis
+    begin 4 backup "and its verification" "On another disk: --backup-to FOLDER; without one: --no-backup"
+    if ((DRY_RUN)) || has_data "$(database_name)"; then make_backup; else say "  no data yet"; fi
+    begin 5 start "docker compose up, in its order: migrate, then what needs its tables" \
+        "docker compose --file $COMPOSE_FILE_PATH logs --tail 50 migrate"
+    compose_start_all
+    wait_for_components "${MINIMAL[@]}"
+    begin 7 health "until nothing fails" "Do what is said beside each; then scripts/sprint3-health-check.sh"
+    check_health
+}
+
 wait_for_launch() {
     local deadline=$((SECONDS + WAIT_SECONDS))
     until local_runs; do
@@ -156,10 +193,15 @@ wait_for_launch() {
 
 needs curl curl
 find_mode
+if [[ $MODE == compose && -z ${NAUTILUS_TOKEN:-} ]]; then
+    die "NAUTILUS_TOKEN is not set: with compose the API tells its components to an operator alone." "$NEEDS_TOKEN"
+fi
 trap failed EXIT
 states=""
 if [[ $MODE == local ]] && ! local_runs; then
     recover_from_nothing
+elif [[ $MODE == compose ]] && compose_is_cold; then
+    recover_containers_from_nothing
 else
     [[ $MODE == compose ]] || states=$(service_states)
     recover

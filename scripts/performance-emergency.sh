@@ -9,11 +9,13 @@
 #   --scale SERVICE=N    compose alone: runs N containers of a service, more or fewer
 #   --restore            starts what this script stopped, and the cache is as it was
 #
-# What it does: shows what the machine is busy with; stops market-feed, analytics-engine and flower (live figures stand
-# still and say so; risk figures, limits and pre-trade checks go on, on the latest closes); lets answers live longer in
-# the cache, for an hour; ends transactions that are open and idle. No task, no message and no figure is lost.
+# What it does: ends transactions that are open and idle, but a backup's; shows what the machine is busy with; stops
+# market-feed, analytics-engine and flower (live figures stand still and say so; risk figures, limits and pre-trade checks
+# go on, on the latest closes); lets answers live longer in the cache, for an hour. No task, no message and no figure is
+# lost. Where the API cannot be asked to change its cache, everything else is done all the same, and the exit code is 1.
 #
-# Where the caller is no local operator, NAUTILUS_TOKEN is an operator's bearer token.
+# Where the caller is no local operator, NAUTILUS_TOKEN is an operator's bearer token. With compose NAUTILUS_ADDRESS is the
+# API's address (http://127.0.0.1:8001).
 # Exit code: 0 done, 1 something could not be done, 2 wrong usage. NAUTILUS_MODE=compose|local overrules what is found.
 set -euo pipefail
 # shellcheck source=scripts/lib/nautilus.sh
@@ -26,7 +28,7 @@ source "$LIB/load.sh"
 CAN_WAIT=(market-feed analytics-engine flower)
 WATCH_PAUSE_SECONDS=5
 
-watch_seconds=0 idle_seconds=30 restore=0 scales=()
+cache_failed=0 watch_seconds=0 idle_seconds=30 restore=0 scales=()
 while (($#)); do
     case $1 in
         -h | --help) show_help "${BASH_SOURCE[0]}" && exit 0 ;;
@@ -60,7 +62,10 @@ scale_down() {
     stop_services "${running[@]}"
 }
 
-note_stopped() { printf '%s\n' "$@" >>"$(stopped_file)"; }
+note_stopped() {
+    mkdir -p "$STATE_FOLDER" # with compose nobody else makes it
+    printf '%s\n' "$@" >>"$(stopped_file)"
+}
 
 scale_containers() {
     local scale
@@ -70,16 +75,24 @@ scale_containers() {
     done
 }
 
-# cache_mode enable|disable
+# cache_mode enable|disable: an API that is too busy to answer is what this script is for, and no reason to end it.
 cache_mode() {
     local body
     if ((DRY_RUN)); then
         say "  would ask the API: POST /api/v1/cache/$1-aggressive-mode"
         return 0
     fi
-    body=$(api POST "/api/v1/cache/$1-aggressive-mode" '{}') || die "The API does not answer." "scripts/restart-service.sh web"
-    [[ $body == *'"mode"'* ]] || die "The cache was not changed: $(head -c 300 <<<"$body")" "Is NAUTILUS_TOKEN an operator's?"
-    say "  $body"
+    body=$(api POST "/api/v1/cache/$1-aggressive-mode" '{}') || true
+    if [[ $body == *'"mode"'* ]]; then say "  $body"; else warn_of_cache "$body"; fi
+}
+
+warn_of_cache() {
+    cache_failed=1
+    if [[ -n $1 ]]; then
+        warn "The cache was not changed: $(head -c 300 <<<"$1")"$'\n'"Is NAUTILUS_TOKEN an operator's?"
+    else
+        warn "The cache was not changed: the API does not answer."$'\n'"scripts/restart-service.sh web"
+    fi
 }
 
 watch_load() {
@@ -94,6 +107,8 @@ watch_load() {
 }
 
 relieve() {
+    step "Transactions that are open and idle for $idle_seconds s are ended"
+    if ((DRY_RUN)); then show_idle_transactions "$idle_seconds"; else end_idle_transactions "$idle_seconds"; fi
     step "What the platform is busy with"
     show_machine
     show_connections
@@ -103,8 +118,6 @@ relieve() {
     scale_containers
     step "Answers live longer in the cache"
     cache_mode enable
-    step "Transactions that are open and idle for $idle_seconds s are ended"
-    if ((DRY_RUN)); then show_idle_transactions "$idle_seconds"; else end_idle_transactions "$idle_seconds"; fi
     watch_load
     say "Put everything back: scripts/performance-emergency.sh --restore"
 }
@@ -125,3 +138,4 @@ needs curl curl
 find_mode
 [[ $MODE == compose ]] || local_environment
 if ((restore)); then put_back; else relieve; fi
+if ((cache_failed)); then exit 1; fi

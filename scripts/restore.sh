@@ -13,6 +13,7 @@
 # transaction, and every table's rows are compared with the manifest; then the two databases change their names. Until
 # then the old data are untouched: where a step fails, the services start again on them. At last Redis is emptied and the
 # price matrices are deleted: they are of the other life, and are made anew. Migrations that are newer than the backup run.
+# Where one of these last steps fails, it says which commands do what is left.
 #
 # With `make run` it also works while nothing runs, on an empty home: PostgreSQL is then started for this alone, and the
 # backup's secrets.json is taken where the home has none.
@@ -25,6 +26,8 @@ source "$(dirname "${BASH_SOURCE[0]}")/lib/nautilus.sh"
 source "$LIB/database.sh"
 
 backup="" force=0 keep_old=0 start=1
+# Of the whole script: a trap sees no function's own variables once `set -e` has ended the script inside of it.
+incoming="" former="" serving=() left=()
 while (($#)); do
     case $1 in
         -h | --help) show_help "${BASH_SOURCE[0]}" && exit 0 ;;
@@ -99,14 +102,34 @@ load_and_compare() {
 }
 
 # Queues, topics, caches and price matrices speak of data that are gone; a version's number may come again with others.
-forget_other_life() {
-    manage shell --no-imports -c 'import shutil
+FORGET_OTHER_LIFE='import shutil
 from django.conf import settings
 from nautilus.connections import redis_client
 redis_client().flushdb()
 if settings.MATRIX_DIR.exists():
     for folder in settings.MATRIX_DIR.iterdir():
         shutil.rmtree(folder) if folder.is_dir() else folder.unlink()'
+
+# The steps after the swap, as an operator would do them by hand; the first goes when it is done.
+plan_the_rest() {
+    left=("scripts/manage.sh shell --no-imports -c ${FORGET_OTHER_LIFE@Q}" "scripts/manage.sh migrate --noinput")
+    if ((start)) && ((${#serving[@]})); then left+=("${serving[@]/#/scripts/restart-service.sh }"); fi
+}
+
+drop_former() {
+    drop_database "$former"
+    former=""
+}
+
+step_is_done() { left=("${left[@]:1}"); }
+
+# After the swap nothing goes back: an operator must know what was not done.
+say_what_is_left() {
+    local code=$?
+    ((code)) || return 0
+    warn "The data are restored; a later step failed. Restored; then, in this order:"
+    printf '  %s\n' "${left[@]}" >&2
+    [[ -z $former ]] || printf 'The replaced data are in the database %s.\n' "$former" >&2
 }
 
 start_again() {
@@ -114,7 +137,6 @@ start_again() {
 }
 
 restore() {
-    local former incoming
     former=nautilus_before_$(date -u +%Y%m%dt%H%M%Sz) incoming=nautilus_restore_$$
     mapfile -t serving < <(serving_services)
     trap back_as_it_was EXIT
@@ -124,14 +146,18 @@ restore() {
     load_and_compare
     step "$incoming becomes $database"
     swap_databases "$database" "$incoming" "$former"
-    trap - EXIT
+    plan_the_rest
+    trap say_what_is_left EXIT
     step "Redis and price matrices of the other life are deleted"
-    forget_other_life
+    manage shell --no-imports -c "$FORGET_OTHER_LIFE"
+    step_is_done
     step "Migrations"
     manage migrate --noinput --verbosity 0
-    if ((keep_old)); then say "The replaced data are in the database $former."; else drop_database "$former"; fi
+    step_is_done
+    if ((keep_old)); then say "The replaced data are in the database $former."; else drop_former; fi
     step "Services start: ${serving[*]:-none ran}"
     start_again
+    trap - EXIT
 }
 
 # --- Where `make run` does not run ----------------------------------------------------------------------
@@ -164,6 +190,7 @@ step "Checks"
 check_files
 database=$(database_name)
 database_answers || die "PostgreSQL does not answer." "scripts/restart-service.sh postgres"
+redis_ping >/dev/null 2>&1 || die "Redis does not answer; it is emptied at the end." "scripts/restart-service.sh redis"
 check_versions
 check_target
 if ((DRY_RUN)); then

@@ -12,7 +12,10 @@
 # Prometheus and Grafana (with compose, or where NAUTILUS_PROMETHEUS_URL and NAUTILUS_GRAFANA_URL name them); disk, memory
 # and file descriptors. The checks run beside each other, each with a time limit.
 #
-# Where the caller is no local operator, NAUTILUS_TOKEN is an operator's bearer token.
+# A service that is isolated (isolate-service.sh) is a warning, and so is what fails for want of it.
+#
+# Where the caller is no local operator, NAUTILUS_TOKEN is an operator's bearer token. With compose NAUTILUS_ADDRESS is the
+# API's address (http://127.0.0.1:8001).
 # Exit code: 0 nothing failed (a warning is no failure), 1 something failed, 2 wrong usage.
 # NAUTILUS_MODE=compose|local overrules what is found.
 set -euo pipefail

@@ -21,7 +21,7 @@ from nautilus.local.environment import embedded_database_url, embedded_redis_url
 from nautilus.local.home import ROOT, Home
 from nautilus.local.supervision import rpc, states, supervised
 
-START_TIMEOUT_SECONDS = 300.0
+START_TIMEOUT_SECONDS = 600.0
 ALWAYS = 1
 ANALYZE = "/api/v1/sprint3/analytics/risk/analyze"
 

@@ -29,6 +29,14 @@ def run_line(platform: Platform, line: str) -> str:
     return done.stdout
 
 
+def run_function(call: str, **variables: str) -> str:
+    """A line of bash that knows the scripts' functions, without a platform; what it prints."""
+    line = f"source scripts/lib/nautilus.sh; source scripts/lib/checks.sh; {call}"
+    done = _run(["bash", "-c", line], variables)
+    assert done.returncode == 0, f"{line}\n{done.stdout}{done.stderr}"
+    return done.stdout
+
+
 def run_remedy(platform: Platform, remedy: str) -> None:
     """A remedy word by word, but for the port, which an operator's platform has as it stands there."""
     run_line(platform, remedy.replace("localhost:8001", f"127.0.0.1:{platform.port}"))

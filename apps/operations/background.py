@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from typing import Generic, TypeVar
 
@@ -25,8 +26,16 @@ class Run(Generic[T]):
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._carry_out, args=(function, at_end), name=name, daemon=True)
 
-    def start(self) -> None:
-        self._thread.start()
+    def start(self) -> bool:
+        """Whether it is under way: where the machine has no thread left, that is the run's error, and it has ended."""
+        try:
+            self._thread.start()
+        except RuntimeError as error:
+            self.error = error
+            self._seconds = time.monotonic() - self.began
+            self._ended.set()
+            return False
+        return True
 
     def has_ended(self, within_seconds: float) -> bool:
         """Waits until so long after its beginning."""
@@ -48,6 +57,11 @@ class Run(Generic[T]):
             self.error = error
         finally:
             self._seconds = time.monotonic() - self.began
-            connections.close_all()
-            at_end()
-            self._ended.set()
+            self._end(at_end)
+
+    def _end(self, at_end: Callable[[], object]) -> None:
+        """From the last to the first, each also where another one raises: who waits for the end must see it."""
+        with ExitStack() as steps:
+            steps.callback(self._ended.set)
+            steps.callback(at_end)
+            steps.callback(connections.close_all)

@@ -49,7 +49,7 @@ def finding_of_silence(component: str, store: str | None, began_at: datetime, se
     if store:
         return replace(database_hangs() if store == "database" else redis_hangs(), symptom=symptom)
     cause = "The check waits for neither the database nor Redis: the machine has no time for it, or it hangs elsewhere."
-    return replace(_of_the_check(component, symptom, cause), remedy="scripts/performance-emergency.sh")
+    return replace(_of_the_check(component, symptom, cause), remedy="scripts/manage.sh doctor")
 
 
 def finding_of_error(component: str, error: Exception) -> Finding:

@@ -17,7 +17,7 @@ from apps.operations.background import Run
 from apps.operations.blame import finding_of_error, finding_of_silence
 from apps.operations.checks.registry import CHECKS, COMPONENTS, Check
 from apps.operations.findings import Finding, Health, Status
-from apps.operations.naming import for_all
+from apps.operations.stores import words_for_all
 
 __all__ = ["CHECK_SECONDS", "ComponentHealth", "Run", "is_hanging", "run_all", "run_checks"]
 
@@ -40,7 +40,7 @@ class ComponentHealth:
 
     def as_dict(self, *, with_names: bool = False) -> dict[str, Any]:
         """As health bodies have it: the words of the leading finding, then all findings (naming.py)."""
-        worded = Finding.as_dict if with_names else for_all
+        worded = Finding.as_dict if with_names else words_for_all
         leading = self.health.leading
         words = worded(leading) if leading else dict.fromkeys(("symptom", "cause", "remedy", "link"))
         return {
@@ -87,8 +87,9 @@ def _run_of(name: str, check: Check) -> Run[Health]:
     with _lock:
         run = _under_way.get(name)
         if run is None:
-            run = _under_way[name] = Run(f"check {name}", check, at_end=lambda: _forget(name))
-            run.start()
+            run = Run(f"check {name}", check, at_end=lambda: _forget(name))
+            if run.start():  # its end waits for the lock, and so comes after this
+                _under_way[name] = run
         return run
 
 

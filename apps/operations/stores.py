@@ -1,7 +1,9 @@
 """What an error of PostgreSQL or Redis says about the store itself, in the operator's words."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import Any
 
+from django.conf import settings
 from django.db.utils import Error as DatabaseError
 from redis.exceptions import (
     AuthenticationError,
@@ -15,16 +17,38 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from apps.operations.findings import Finding, Status
 from apps.operations.freeing import free_answers
-from nautilus.failover import NoPrimaryError, ReplacedError
+from apps.operations.naming import NamingFinding, for_all
+from nautilus.failover import NoPrimaryError, ReplacedError, failover_of
 
 RESTART_DATABASE = "scripts/restart-service.sh postgres"
 RESTART_REDIS = "scripts/restart-service.sh redis"
 FREE_CONNECTIONS = "scripts/manage.sh doctor --fix --only connections"
 SHOW_DISK = "scripts/manage.sh doctor --only disk disk-use"
 SHOW_REPLICATION = "scripts/manage.sh redis_failover --status"
+CORRECT_DATABASE_URL = "Set user and password of DATABASE_URL right, then start the platform's processes again."
+CORRECT_REDIS_URL = "Set the password of REDIS_URL right, then start the platform's processes again."
 MOST_CHARACTERS = 300
 
+# Of an attempt to connect psycopg tells no SQLSTATE, only the server's words.
+_REFUSALS = ("authentication failed", "no pg_hba.conf entry", "no password supplied", 'FATAL: role "')
 _TOO_MANY_CONNECTIONS, _STARTING, _DISK_FULL, _CANCELED = "53300", "57P03", "53100", "57014"
+
+
+@dataclass(frozen=True, slots=True)
+class PrivateFinding(NamingFinding):
+    """Its symptom or remedy names something of one desk as well, or quotes somebody; left empty, they do not."""
+
+    symptom_for_all: str = ""
+    remedy_for_all: str = ""
+
+
+def words_for_all(finding: Finding) -> dict[str, Any]:
+    """The finding's words as viewers and the topic have them."""
+    words: dict[str, Any] = for_all(finding)
+    if not isinstance(finding, PrivateFinding):
+        return words
+    told = {"symptom": finding.symptom_for_all, "remedy": finding.remedy_for_all}
+    return {**words, **{name: text for name, text in told.items() if text}}
 
 
 def words_of(error: BaseException) -> str:
@@ -44,13 +68,19 @@ def database_hangs(since: str = "") -> Finding:
 
 
 def redis_hangs(since: str = "") -> Finding:
-    return Finding(
-        Status.UNHEALTHY,
-        f"Redis gives no answer{since}",
-        "Redis takes connections and does not answer: it is stopped, swaps, or works on a slow command.",
-        RESTART_REDIS,
-        "redis-time-outs",
-    )
+    cause = "Redis takes connections and does not answer: it is stopped, swaps, or works on a slow command."
+    return _redis_away(f"Redis gives no answer{since}", cause)
+
+
+def has_several_hosts() -> bool:
+    return failover_of(settings.REDIS_URL) is not None
+
+
+def _redis_away(symptom: str, cause: str) -> Finding:
+    """Where there are several servers, one that is away is a primary that was lost."""
+    if has_several_hosts():
+        return _unhealthy(symptom, cause, SHOW_REPLICATION, "redis-primary-lost")
+    return _unhealthy(symptom, cause, RESTART_REDIS, "redis-time-outs")
 
 
 def database_finding(error: DatabaseError) -> Finding:
@@ -66,9 +96,9 @@ def database_finding(error: DatabaseError) -> Finding:
     if sqlstate == _STARTING or "starting up" in said or "recovery mode" in said or "shutting down" in said:
         symptom = "The database starts, recovers or shuts down, and takes no query yet"
         return _unhealthy(symptom, said, RESTART_DATABASE, "database-connection-lost")
-    if sqlstate.startswith("28"):
+    if sqlstate.startswith("28") or any(refusal in said for refusal in _REFUSALS):
         cause = f"PostgreSQL refuses the user or the password of DATABASE_URL: {said}"
-        return _unhealthy("The database lets nobody in", cause, RESTART_DATABASE, "database-connection-lost")
+        return _unhealthy("The database lets nobody in", cause, CORRECT_DATABASE_URL, "database-connection-lost")
     return _unhealthy("The database cannot be reached", said, RESTART_DATABASE, "database-connection-lost")
 
 
@@ -99,8 +129,8 @@ def redis_finding(error: RedisError) -> Finding:
         return disk_full("Redis takes no write", f"It cannot write to its disk: {said}")
     if isinstance(error, AuthenticationError):
         cause = f"Redis refuses the password of REDIS_URL: {said}"
-        return _unhealthy("Redis lets nobody in", cause, RESTART_REDIS, "redis-time-outs")
-    return _unhealthy("Redis cannot be reached", said, RESTART_REDIS, "redis-time-outs")
+        return _unhealthy("Redis lets nobody in", cause, CORRECT_REDIS_URL, "redis-time-outs")
+    return _redis_away("Redis cannot be reached", said)
 
 
 def redis_memory_full(cause: str) -> Finding:

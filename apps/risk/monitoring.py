@@ -185,6 +185,18 @@ def agree_on_flag() -> bool:
     return wanted
 
 
+@transaction.atomic
+def restore_flag() -> bool:
+    """Writes PostgreSQL's word, which it returns, where Redis says nothing usable; what somebody has set stays.
+
+    Raises RedisError.
+    """
+    enabled = hold_monitor().enabled
+    if _wanted(redis_client().get(FLAG)) is None:
+        redis_client().set(FLAG, _text(enabled))
+    return enabled
+
+
 def _wanted(said: Any) -> bool | None:
     """None where the key says nothing, or nothing that means anything."""
     if said is None:

@@ -16,6 +16,7 @@ from typing import Any
 
 import redis
 from celery.beat import ScheduleEntry, Scheduler
+from celery.schedules import crontab
 from celery.utils.nodenames import gethostname
 from django.conf import settings
 from redis.exceptions import RedisError
@@ -90,6 +91,7 @@ class LeadingScheduler(Scheduler):
         self._last_sent_at: float | None = None
         self._was_leading = False
         self._is_redis_away = False
+        self._is_one_put_back = False
         self._look_due = 0.0
         super().__init__(*args, **kwargs)
 
@@ -97,11 +99,31 @@ class LeadingScheduler(Scheduler):
         """Seconds to the next tick; sends one task at the most."""
         if not self._may_send():
             return TICK_SECONDS
+        self._is_one_put_back = False
         delay: float = super().tick(*args, **kwargs)
+        if self._is_one_put_back:
+            self._heap = None  # Celery's: it has the entry at its next time of the day
+            return TICK_SECONDS
         return min(delay, TICK_SECONDS)
 
-    def apply_entry(self, entry: ScheduleEntry, producer: Any = None) -> None:
-        super().apply_entry(entry, producer=producer)
+    def apply_async(self, entry: ScheduleEntry, *args: Any, **kwargs: Any) -> Any:
+        """Notes what was sent, and only that: Celery's caller logs an error and goes on as if it had been."""
+        try:
+            result = super().apply_async(entry, *args, **kwargs)
+        except Exception:
+            self._put_back(entry)
+            raise
+        self._note_sent(entry)
+        return result
+
+    def _put_back(self, entry: ScheduleEntry) -> None:
+        """It is tried again at the next tick where its next time would be tomorrow; an interval's comes soon enough."""
+        if isinstance(entry.schedule, crontab):
+            self.schedule[entry.name].last_run_at = entry.last_run_at
+            self._is_one_put_back = True
+            self.sync()  # Celery may just have written it to the file as sent
+
+    def _note_sent(self, entry: ScheduleEntry) -> None:
         self._last_sent_at = time.time()
         try:
             redis_client().hset(SENT_KEY, entry.name, self._last_sent_at)

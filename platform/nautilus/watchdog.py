@@ -17,7 +17,7 @@ import psutil
 from celery import bootsteps, signals
 from celery.worker import state
 from django.conf import settings
-from redis.exceptions import RedisError
+from redis.exceptions import OutOfMemoryError, RedisError
 
 from nautilus.connections import redis_client
 from nautilus.patience import Look, Patience
@@ -68,6 +68,7 @@ class Watchdog:
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="watchdog", daemon=True)
         self._pulse_due = 0.0
+        self._knows_predecessor = False
         self._is_redis_away = False
 
     def start(self) -> None:
@@ -110,8 +111,7 @@ class Watchdog:
     def _look_once(self, now: float) -> None:
         try:
             reason = self._complaint(now)
-            self._write_pulse(now)
-            self._is_redis_away = False
+            self._write_pulse_where_there_is_room(now)
         except RedisError as error:
             self._patience.forgive()
             self._say_redis_is_away(error)
@@ -129,10 +129,19 @@ class Watchdog:
             waiting = sum(pipe.execute())
         return self._patience.complaint(self._state.look(now, waiting))
 
+    def _write_pulse_where_there_is_room(self, now: float) -> None:
+        """A Redis whose memory is full still gives its messages out: who takes none of them is ill all the same."""
+        try:
+            self._write_pulse(now)
+            self._is_redis_away = False
+        except OutOfMemoryError as error:
+            self._say_redis_is_away(error)
+
     def _write_pulse(self, now: float) -> None:
         if now >= self._pulse_due and not self._stopped.is_set():
-            if not self._pulse_due:
+            if not self._knows_predecessor:
                 self._state.learn_of_predecessor(worker_pulses(redis_client()), worker_endings(redis_client()))
+                self._knows_predecessor = True
             write_worker_pulse(redis_client(), self._state.pulse())
             self._pulse_due = now + PULSE_SECONDS
 
@@ -252,7 +261,7 @@ class WorkerState:
     def _requests(self) -> tuple[int, int]:
         """How many tasks run, and how many it holds that have not begun."""
         active = _alive(state.active_requests)
-        oldest = time.monotonic() - (settings.CELERY_TASK_TIME_LIMIT + OVERDUE_SECONDS)
+        oldest = time.time() - (settings.CELERY_TASK_TIME_LIMIT + OVERDUE_SECONDS)
         running = [request for request in active if not request.time_start or request.time_start > oldest]
         return len(running), len(_alive(state.reserved_requests) - active)
 

@@ -5,7 +5,7 @@
 
 COMPOSE_FILE_PATH=${NAUTILUS_COMPOSE_FILE:-$ROOT/docker/compose.yaml}
 
-compose() { docker compose --file "$COMPOSE_FILE_PATH" "$@"; }
+compose() { ${LIMIT_SECONDS:+timeout "$LIMIT_SECONDS"} docker compose --file "$COMPOSE_FILE_PATH" "$@"; }
 
 compose_is_there() {
     needs docker docker.io
@@ -16,8 +16,30 @@ compose_runs() {
     command -v docker >/dev/null && [[ -f $COMPOSE_FILE_PATH ]] && [[ -n $(compose ps --quiet 2>/dev/null) ]]
 }
 
+# Nothing runs, or web was never made: then `migrate` may not have run either.
+compose_is_cold() { ! compose_runs || [[ -z $(compose ps --all --quiet backend) ]]; }
+
 # --wait: until they run, and are healthy where they have a health check.
-compose_start() { run compose up --detach --no-deps --no-recreate --wait "$@"; }
+compose_start() {
+    local scales
+    mapfile -t scales < <(compose_scales "$@")
+    run compose up --detach --no-deps --no-recreate --wait "${scales[@]}" "$@"
+}
+
+# `up` without --scale would bring a service back to one container: it keeps those that it has, running or not.
+compose_scales() {
+    compose_states | awk -F '\t' -v names="$*" '
+        BEGIN { split(names, list, " "); for (i in list) asked[list[i]] }
+        $1 in asked && $3 !~ /-run-/ { count[$1]++ } # but those of `compose run`
+        END { for (name in count) if (count[name] > 1) printf "--scale\n%s=%d\n", name, count[name] }'
+}
+
+# The whole in its order: stores, `migrate`, then everything that needs its tables.
+compose_start_all() {
+    local scales
+    mapfile -t scales < <(compose_scales "${COMPOSE_SERVICES[@]}")
+    run compose up --detach --no-recreate --wait "${scales[@]}"
+}
 
 compose_stop() { run compose stop "$@"; }
 
@@ -44,8 +66,11 @@ compose_manage() {
 
 # Inside the container PostgreSQL trusts its own socket; names as in docker/compose.yaml.
 compose_postgres_program() {
-    compose exec -T -e PGUSER=nautilus -e PGDATABASE=nautilus -e PGCONNECT_TIMEOUT="${PGCONNECT_TIMEOUT:-10}" postgres "$@"
+    compose exec -T -e PGUSER=nautilus -e PGDATABASE=nautilus -e PGCONNECT_TIMEOUT="${PGCONNECT_TIMEOUT:-10}" \
+        -e PGAPPNAME="${PGAPPNAME:-nautilus_scripts}" postgres "$@"
 }
+
+compose_postgres_df() { compose exec -T postgres df -Pk "$1"; }
 
 # shellcheck disable=SC2016  # expanded in the container
 compose_redis_ping() {

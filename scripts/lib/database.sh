@@ -15,7 +15,16 @@ database_name() {
     fi
 }
 
-database_answers() { sql "$(database_name)" <<<'SELECT 1' >/dev/null 2>&1; }
+# PGCONNECT_TIMEOUT is for the handshake alone: one that stands still after it would be waited for for ever.
+database_answers() { LIMIT_SECONDS=15 sql "$(database_name)" <<<'SELECT 1' >/dev/null 2>&1; }
+
+# What is free on the disk of PostgreSQL's data; nothing where it does not tell its folder, or has it on another machine.
+postgres_free_bytes() {
+    local folder lines
+    folder=$(sql postgres <<<'SHOW data_directory' 2>/dev/null) || return 0
+    lines=$("${MODE}_postgres_df" "$folder" 2>/dev/null) || return 0
+    echo $(($(awk 'NR == 2 { print $4 }' <<<"$lines") * 1024))
+}
 
 server_major() { sql postgres <<<"SELECT current_setting('server_version_num')::int / 10000"; }
 

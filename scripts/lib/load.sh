@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# What the platform is busy with, for performance-emergency.sh.
+# What the platform is busy with, for performance-emergency.sh. A backup's session is idle for as long as its dump takes.
 
 # Sessions of the database by state, with the age of the oldest transaction among them.
 show_connections() {
@@ -14,13 +14,15 @@ end_idle_transactions() {
     sql "$(database_name)" <<<"SELECT pid, application_name, round(extract(epoch FROM now() - state_change)), left(query, 60),
             pg_terminate_backend(pid)
         FROM pg_stat_activity
-        WHERE state LIKE 'idle in transaction%' AND now() - state_change > interval '$1 seconds' AND pid <> pg_backend_pid()" |
+        WHERE state LIKE 'idle in transaction%' AND now() - state_change > interval '$1 seconds' AND pid <> pg_backend_pid()
+            AND application_name IS DISTINCT FROM 'nautilus_backup'" |
         awk -F '\t' '{ printf "  ended pid %s (%s), idle for %s s after: %s\n", $1, $2, $3, $4 }'
 }
 
 show_idle_transactions() {
     sql "$(database_name)" <<<"SELECT pid, round(extract(epoch FROM now() - state_change)) FROM pg_stat_activity
-        WHERE state LIKE 'idle in transaction%' AND now() - state_change > interval '$1 seconds'" |
+        WHERE state LIKE 'idle in transaction%' AND now() - state_change > interval '$1 seconds'
+            AND application_name IS DISTINCT FROM 'nautilus_backup'" |
         awk -F '\t' '{ printf "  would end pid %s, idle for %s s\n", $1, $2 }'
 }
 

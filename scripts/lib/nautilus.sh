@@ -144,10 +144,17 @@ forget_isolated() {
 # --- The API ---------------------------------------------------------------------------------------------
 
 # api METHOD PATH [JSON]: the body of the answer; fails where there is none. NAUTILUS_TOKEN is the bearer's token.
+# Where WRITE_OUT is set, what curl writes by it comes after the body.
 api() {
     local arguments=(--silent --show-error --noproxy '*' --max-time 10 --request "$1" --header 'Accept: application/json')
     [[ -z ${3:-} ]] || arguments+=(--header 'Content-Type: application/json' --data "$3")
-    curl "${arguments[@]}" --config <(authorization) "$(api_address)$2"
+    [[ -z ${WRITE_OUT:-} ]] || arguments+=(--write-out "$WRITE_OUT")
+    curl "${arguments[@]}" --config <(certificates) --config <(authorization) "$(api_address)$2"
+}
+
+# On the way to a loopback address nobody stands between: there a certificate may be self-signed, as for the sockets.
+certificates() {
+    if [[ $(api_address) =~ ^https://(localhost|127(\.[0-9]+){3}|\[::1\])([:/]|$) ]]; then echo insecure; fi
 }
 
 # In a file of curl's, not among its arguments, where `ps` would show the token.

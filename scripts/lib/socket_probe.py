@@ -1,15 +1,18 @@
 """Opens a WebSocket and waits for the server's first message: `socket_probe.py URL`. Standard library alone.
 
+wss: is by TLS; a loopback address may have a self-signed certificate: nobody stands between on the way to it.
 The bearer's token, where there is one, stands in NAUTILUS_TOKEN. Prints what came; exit code 1 where nothing did.
 """
 
 import base64
 import hashlib
+import ipaddress
 import os
 import socket
+import ssl
 import sys
 from typing import BinaryIO
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 TIMEOUT_SECONDS = 5.0
 GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455, section 1.3
@@ -27,12 +30,26 @@ def main(url: str) -> int:
 
 def first_message(url: str) -> str:
     parts = urlsplit(url)
-    with socket.create_connection((parts.hostname, parts.port or 80), TIMEOUT_SECONDS) as connection:
+    with _connected(parts) as connection:
         stream = connection.makefile("rb")
         key = base64.b64encode(os.urandom(16)).decode()
         connection.sendall(_request(parts.netloc, parts.path, key))
         _check_handshake(_read_head(stream), key)
         return _read_text(stream)
+
+
+def _connected(parts: SplitResult) -> socket.socket:
+    secure = parts.scheme == "wss"
+    address = (parts.hostname or "", parts.port or (443 if secure else 80))
+    connection = socket.create_connection(address, TIMEOUT_SECONDS)
+    return _context(connection).wrap_socket(connection, server_hostname=parts.hostname) if secure else connection
+
+
+def _context(connection: socket.socket) -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    if ipaddress.ip_address(connection.getpeername()[0]).is_loopback:
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    return context
 
 
 def _request(host: str, path: str, key: str) -> bytes:

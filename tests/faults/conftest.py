@@ -10,9 +10,12 @@ from tests.faults.desk import Desk, running_desk
 from tests.faults.table import PROPERTY, FaultLine
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def desk() -> Iterator[Desk]:
-    """One running platform for all symptoms, with patience so short that each shows within seconds."""
+    """One running platform for all symptoms, with patience so short that each shows within seconds.
+
+    It ends with the package's tests: a process of pytest-xdist may go on with others, on another platform.
+    """
     home = Path(tempfile.mkdtemp(prefix="nautilus-desk-"))
     with running_desk(home) as desk:
         yield desk

@@ -73,10 +73,6 @@ def stopped(name: str) -> Fault:
     return lambda desk: desk.platform.stop(name)
 
 
-def isolated(name: str) -> Fault:
-    return lambda desk: run_on(desk.platform, "isolate-service.sh", name)
-
-
 def switched_off(desk: Desk) -> None:
     with desk.platform.client() as client:
         assert client.post(f"{MONITORING}/stop").status_code == 200
@@ -92,7 +88,7 @@ def switched_off(desk: Desk) -> None:
         ("streaming engine stopped", stopped("analytics-engine"), "analytics-engine", "analytics_streaming"),
         ("scheduler stopped", stopped("scheduler"), "scheduler", None),
         ("risk worker stopped", stopped("risk-worker"), "risk-worker", "workers"),
-        ("alert sender isolated", isolated("alert-sender"), "alert-sender", None),
+        ("alert sender stopped", stopped("alert-sender"), "alert-sender", None),
     ],
 )
 def test_fault_is_named_and_its_remedy_mends_it(

@@ -5,11 +5,17 @@ from django.db import DatabaseError, connection
 from apps.operations import machine
 from apps.operations.checks.registry import register_check
 from apps.operations.findings import Finding, Health, Status
-from apps.operations.stores import FREE_CONNECTIONS, RESTART_DATABASE, connections_exhausted, database_finding
+from apps.operations.stores import FREE_CONNECTIONS, connections_exhausted, database_finding
 
 # Of max_connections. Above the first the next peak may take the rest, above the second the next process cannot start.
 MANY_CONNECTIONS_SHARE = 0.80
 TOO_MANY_CONNECTIONS_SHARE = 0.95
+
+# Two servers that both take writes would be worse than none.
+PROMOTE = (
+    "scripts/manage.sh shell -c \"from django.db import connection as c; c.cursor().execute('SELECT pg_promote()')\""
+    "  # only where the primary is gone for good; else let DATABASE_URL name it, and start the processes again"
+)
 
 _LOOK = """
 SELECT pg_is_in_recovery(),
@@ -43,7 +49,7 @@ def _of_recovery(in_recovery: bool) -> Finding | None:
         Status.UNHEALTHY,
         "The database takes no writes",
         "It is in recovery: DATABASE_URL leads to a standby, or to a server that was restored and not promoted.",
-        RESTART_DATABASE,
+        PROMOTE,
         "database-connection-lost",
     )
 

@@ -9,7 +9,7 @@ from django.db.models.functions import Now
 from apps.operations.checks.histories import HISTORIES
 from apps.operations.checks.registry import register_check
 from apps.operations.findings import Finding, Health, Status
-from apps.operations.stores import words_of
+from apps.operations.stores import PrivateFinding, words_of
 from apps.strategies.models import IN_PIPELINE, Deployment
 from apps.strategies.stuck import TIMEOUT
 
@@ -18,6 +18,7 @@ ENDS_TOLD = timedelta(hours=24)
 _MOST_NAMED = 5
 
 CLEAR = "curl -X POST http://localhost:8001/api/v1/sprint3/strategy/deployments/clear-stuck"
+SHOW = "scripts/manage.sh doctor --only deployments"
 _WORKING = tuple(status for status in IN_PIPELINE if status != Deployment.Status.AWAITING_APPROVAL)
 
 
@@ -50,32 +51,57 @@ def _ended_badly() -> QuerySet[Deployment]:
 
 def _stuck(deployment: Deployment) -> Finding:
     minutes = settings.DEPLOYMENT_STUCK_MINUTES
-    cause = (
-        f"{deployment.pk} was asked for at {deployment.created_at:%Y-%m-%dT%H:%M:%SZ}, more than {minutes} minutes ago."
+    asked = f"was asked for at {deployment.created_at:%Y-%m-%dT%H:%M:%SZ}, more than {minutes} minutes ago."
+    stuck = f"is stuck in '{deployment.status}'"
+    return PrivateFinding(
+        Status.DEGRADED,
+        f"Deployment {deployment.pk} {stuck}",
+        f"{deployment.pk} {asked}",
+        CLEAR,
+        "deployment-stuck",
+        cause_for_all=f"It {asked}",
+        symptom_for_all=f"A deployment {stuck}",
     )
-    symptom = f"Deployment {deployment.pk} is stuck in '{deployment.status}'"
-    return Finding(Status.DEGRADED, symptom, cause, CLEAR, "deployment-stuck")
 
 
 def _timed_out(deployment: Deployment) -> Finding:
-    symptom = f"Deployment {deployment.pk} was stuck, and ended"
-    remedy = "scripts/restart-service.sh strategy-deployer"
-    return Finding(Status.DEGRADED, symptom, deployment.reason, remedy, "deployment-stuck")
+    return PrivateFinding(
+        Status.DEGRADED,
+        f"Deployment {deployment.pk} was stuck, and ended",
+        deployment.reason,
+        "scripts/restart-service.sh strategy-deployer",
+        "deployment-stuck",
+        cause_for_all=f"{TIMEOUT}: it was on its way for too long.",
+        symptom_for_all="A deployment was stuck, and ended",
+    )
 
 
 def _failing(deployment: Deployment) -> Finding:
     error = words_of(ValueError(deployment.last_error))
-    cause = f"{deployment.failures_in_row} runs in a row have failed: {error}"
-    remedy = _roll_back(deployment.pk)
-    symptom = f"Deployment {deployment.pk} is active and fails"
-    return Finding(Status.DEGRADED, symptom, cause, remedy, "deployment-failing")
+    failed = f"{deployment.failures_in_row} runs in a row have failed"
+    return PrivateFinding(
+        Status.DEGRADED,
+        f"Deployment {deployment.pk} is active and fails",
+        f"{failed}: {error}",
+        _roll_back(deployment.pk),
+        "deployment-failing",
+        cause_for_all=f"{failed}.",
+        symptom_for_all="A deployment is active and fails",
+        remedy_for_all=SHOW,
+    )
 
 
 def _rollback(deployment: Deployment) -> Finding:
-    cause = f"{deployment.pk} was to take its place, and failed: {words_of(ValueError(deployment.reason))}"
-    symptom = f"The rollback of {deployment.rolls_back_id} failed"
-    remedy = _roll_back(str(deployment.rolls_back_id), force=True)
-    return Finding(Status.DEGRADED, symptom, cause, remedy, "rollback-failing")
+    return PrivateFinding(
+        Status.DEGRADED,
+        f"The rollback of {deployment.rolls_back_id} failed",
+        f"{deployment.pk} was to take its place, and failed: {words_of(ValueError(deployment.reason))}",
+        _roll_back(str(deployment.rolls_back_id), force=True),
+        "rollback-failing",
+        cause_for_all="The deployment that was to take its place failed.",
+        symptom_for_all="The rollback of a deployment failed",
+        remedy_for_all=SHOW,
+    )
 
 
 def _roll_back(deployment_id: str, *, force: bool = False) -> str:

@@ -1,6 +1,8 @@
 """Limits: whether their states are known, and whether every book with positions has one."""
 
+import json
 from datetime import timedelta
+from shlex import quote
 
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.db.models.functions import Now
@@ -8,7 +10,8 @@ from django.db.models.functions import Now
 from apps.operations.checks.registry import register_check
 from apps.operations.checks.risk_monitoring import START, read_freshness
 from apps.operations.findings import Finding, Health, Status
-from apps.operations.naming import NamingFinding, named
+from apps.operations.naming import named
+from apps.operations.stores import PrivateFinding
 from apps.portfolios.models import Portfolio, Position
 from apps.risk.models import RiskLimit
 from apps.risk.monitoring import Freshness, count_limits
@@ -52,14 +55,22 @@ def _of_unlimited() -> Finding | None:
     if not unlimited:
         return None
     cause = f"{len(unlimited)} portfolios hold positions and have no limit in force: no threshold, no breach."
-    return NamingFinding(
+    return PrivateFinding(
         Status.DEGRADED,
         "Portfolios are without limits",
         f"{cause} They are {named(unlimited)}.",
-        SHOW,
+        _set_limit(unlimited[0]),
         "risk-breaches-not-detected",
         cause_for_all=cause,
+        remedy_for_all=SHOW,
     )
+
+
+def _set_limit(portfolio: str) -> str:
+    """It warns and blocks no trade: what the desk is held to is for the desk to say."""
+    limit = {"portfolio_id": portfolio, "kind": "leverage", "threshold_value": 4, "action": "warn"}
+    address = "http://localhost:8001/api/v1/sprint3/risk/limits"
+    return f"curl -X POST {address} -H 'Content-Type: application/json' -d {quote(json.dumps(limit))}"
 
 
 def _in_force() -> QuerySet[RiskLimit]:

@@ -8,6 +8,7 @@ from django.db.models.functions import Now
 
 from apps.operations.checks.registry import register_check
 from apps.operations.findings import Finding, Health, Status
+from apps.operations.naming import NamingFinding
 from apps.operations.stores import words_of
 from apps.risk.models import AlertChannel, AlertDelivery, RiskEvent, Severity
 
@@ -54,12 +55,14 @@ def _fails(row: dict[str, Any], of_kind: QuerySet[AlertDelivery]) -> Finding:
     said = words_of(ValueError(newest.last_answer if newest else ""))
     arrived = AlertDelivery.objects.filter(kind=kind).aggregate(last=Max("delivered_at"))["last"]
     is_way = arrived is None or arrived < row["begun"]
-    return Finding(
+    cause = f"{row['failed']} fail, {dead} of them given up"
+    return NamingFinding(
         Status.UNHEALTHY if is_way else Status.DEGRADED,
         f"Alerts by {kind} do not arrive",
-        f"{row['failed']} fail, {dead} of them given up; the far side says: {said}",
+        f"{cause}; the far side says: {said}",
         SHOW if dead else "scripts/manage.sh doctor --only notifications",
         "alerts-not-delivered",
+        cause_for_all=f"{cause}.",
     )
 
 

@@ -14,8 +14,10 @@ from redis import Redis
 from apps.operations.checks.registry import register_check
 from apps.operations.checks.standing_still import STANDING
 from apps.operations.findings import Finding, Health, Status
+from apps.operations.stores import PrivateFinding
 from apps.tasks.models import Task
 from nautilus.connections import redis_client
+from nautilus.pulses import worker_pulses
 
 # How long a task may wait for a worker.
 LONG_WAIT_SECONDS = 30.0
@@ -23,6 +25,7 @@ TOO_LONG_WAIT_SECONDS = 300.0
 # So long a task that killed its workers, or asked for too much of them, is told of.
 ENDINGS_TOLD = timedelta(minutes=15)
 _MOST_NAMED = 5
+SHOW_WORK = "scripts/manage.sh doctor --only queue-lengths worker-tasks"
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,13 +92,24 @@ def _is_late(seconds: float) -> bool:
 
 def _late(queue: str, seconds: float, length: int, waiting: dict[str, Waiting]) -> Finding:
     tasks = waiting[queue].tasks if queue in waiting else 0
+    why, remedy = _why_late(queue)
     return Finding(
         Status.UNHEALTHY if seconds > TOO_LONG_WAIT_SECONDS else Status.DEGRADED,
         f"Tasks of {queue} wait for {seconds:.0f} s",
-        f"{tasks} tasks have no worker, {length} messages lie in {queue}: more comes in than its workers get done.",
-        "scripts/performance-emergency.sh",
+        f"{tasks} tasks have no worker, {length} messages lie in {queue}: {why}",
+        remedy,
         "queue-grown-long",
     )
+
+
+def _why_late(queue: str) -> tuple[str, str]:
+    """The reason and its remedy. Raises RedisError."""
+    from apps.operations.checks import workers  # which counts messages by what is above
+
+    alive = [pulse for pulse in worker_pulses(redis_client()) if pulse.silent_seconds <= workers.SILENT_SECONDS]
+    if queue in workers.queues_without_worker(alive):
+        return "no worker of it is alive.", workers.restart_of(queue)
+    return "more comes in than its workers get done.", SHOW_WORK
 
 
 def _ended_badly() -> list[Finding]:
@@ -109,12 +123,16 @@ def _ended_badly() -> list[Finding]:
 
 def _killer(task: Task) -> Finding:
     said = str((task.error or {}).get("detail", ""))
-    return Finding(
+    tried = f"It was tried {task.attempts} times, and given up"
+    return PrivateFinding(
         Status.DEGRADED,
         f"The task {task.pk} ({task.kind}) killed its workers",
-        f"It was tried {task.attempts} times, and given up: {said}",
+        f"{tried}: {said}",
         f"curl -X POST http://localhost:8001/api/v1/tasks/{task.pk}/retry",
         "worker-poison-task",
+        cause_for_all=f"{tried}.",
+        symptom_for_all=f"A task ({task.kind}) killed its workers",
+        remedy_for_all=SHOW_WORK,
     )
 
 
@@ -129,7 +147,15 @@ def _out_of_memory(task: Task) -> Finding:
 def _took_too_much(task: Task, symptom: str, section: str) -> Finding:
     said = " ".join(str((task.error or {}).get(name, "")) for name in ("detail", "remedy"))
     remedy = f"curl http://localhost:8001/api/v1/tasks/{task.pk}"
-    return Finding(Status.DEGRADED, symptom, f"The task {task.pk}: {said}", remedy, section)
+    return PrivateFinding(
+        Status.DEGRADED,
+        symptom,
+        f"The task {task.pk}: {said}",
+        remedy,
+        section,
+        cause_for_all="It was ended, so that others have their turn.",
+        remedy_for_all=SHOW_WORK,
+    )
 
 
 _ENDINGS = {"worker_lost": _killer, "time_limit_exceeded": _over_time, "out_of_memory": _out_of_memory}

@@ -6,10 +6,10 @@ from typing import Any
 from redis import Redis
 from redis.exceptions import BusyLoadingError, RedisError
 
-from apps.operations.checks.redis_hosts import findings_of_hosts, has_several_hosts
+from apps.operations.checks.redis_hosts import findings_of_hosts
 from apps.operations.checks.registry import register_check
 from apps.operations.findings import Finding, Health, Status
-from apps.operations.stores import RESTART_REDIS, SHOW_DISK, SHOW_REPLICATION, redis_finding, redis_memory_full
+from apps.operations.stores import RESTART_REDIS, SHOW_DISK, redis_finding, redis_memory_full
 from nautilus.connections import impatient_redis_client
 
 # Of maxmemory. Redis refuses writes when it is full (noeviction), so a hand is needed before that.
@@ -18,6 +18,7 @@ TOO_MUCH_MEMORY_SHARE = 0.95
 # So long a restart is told of: what Redis alone held may be gone since.
 RESTART_TOLD_SECONDS = 300
 
+_KEEPS_ALL = "noeviction"
 _PROBE_KEY = "health:write-probe"
 _PROBE_LIVES_MS = 10_000
 _MIB = 2**20
@@ -30,17 +31,9 @@ def check_redis() -> Health:
         info: dict[str, Any] = client.info()  # answers at once, also while it loads
         written = _write_probe(client)
     except RedisError as error:
-        return Health("not reached", (_not_reached(error), *findings_of_hosts()))
-    found = (written, _of_memory(info, written), _of_disk(info), _of_role(info))
+        return Health("not reached", (redis_finding(error), *findings_of_hosts()))
+    found = (written, _of_memory(info, written), _of_policy(info), _of_disk(info), _of_role(info))
     return Health(_detail(info), (*(finding for finding in found if finding), *findings_of_hosts()))
-
-
-def _not_reached(error: RedisError) -> Finding:
-    """Where there are several servers, one that is away is a primary that was lost."""
-    found = redis_finding(error)
-    if not has_several_hosts() or found.section != "redis-time-outs":
-        return found
-    return replace(found, remedy=SHOW_REPLICATION, section="redis-primary-lost")
 
 
 def _write_probe(client: Redis) -> Finding | None:
@@ -74,6 +67,15 @@ def _of_memory(info: dict[str, Any], written: Finding | None) -> Finding | None:
         return full
     symptom = "Redis' memory fills up"
     return replace(full, status=Status.DEGRADED, symptom=symptom)
+
+
+def _of_policy(info: dict[str, Any]) -> Finding | None:
+    policy = info.get("maxmemory_policy", _KEEPS_ALL)
+    if not int(info.get("maxmemory", 0)) or policy == _KEEPS_ALL:
+        return None
+    cause = f"maxmemory-policy is {policy}; expected {_KEEPS_ALL}, in Redis' configuration (or by CONFIG SET, at once)."
+    symptom, remedy = "Redis would throw messages away for room", "scripts/manage.sh doctor --only redis-memory"
+    return Finding(Status.DEGRADED, symptom, cause, remedy, "redis-memory-full")
 
 
 def _of_disk(info: dict[str, Any]) -> Finding | None:

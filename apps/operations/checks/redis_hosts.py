@@ -2,16 +2,9 @@
 
 from collections.abc import Sequence
 
-from django.conf import settings
-
 from apps.operations.findings import Finding, Status
-from apps.operations.stores import SHOW_REPLICATION
-from nautilus.failover import failover_of
+from apps.operations.stores import SHOW_REPLICATION, has_several_hosts
 from nautilus.replication import HostState, redis_hosts
-
-
-def has_several_hosts() -> bool:
-    return failover_of(settings.REDIS_URL) is not None
 
 
 def findings_of_hosts() -> list[Finding]:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from apps.operations.checks.registry import register_check
+from apps.operations.checks.workers import prove_that_pulses_are_taken
 from apps.operations.findings import Finding, Health, Status
 from nautilus.connections import redis_client
 from nautilus.pulses import SchedulerPulse, scheduler_pulses
@@ -15,9 +16,12 @@ RESTART = "scripts/restart-service.sh scheduler"
 
 @register_check("scheduler")
 def check_scheduler() -> Health:
-    pulses = scheduler_pulses(redis_client())
+    client = redis_client()
+    pulses = scheduler_pulses(client)
     alive = [pulse for pulse in pulses if pulse.silent_seconds <= SILENT_SECONDS]
     leading = [pulse for pulse in alive if pulse.leads]
+    if not leading:
+        prove_that_pulses_are_taken(client)  # and the lease
     findings = [*([] if leading else [_gone(pulses, alive)]), *([_two(leading)] if len(leading) > 1 else [])]
     return Health(_detail(leading, alive), tuple(findings))
 

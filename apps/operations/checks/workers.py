@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
+import redis
 from django.conf import settings
 
 from apps.operations.checks.queues import lengths_of_queues
@@ -20,6 +21,9 @@ GONE_SECONDS = 300.0
 NOT_CONSUMING_SECONDS = 10.0
 # So long the loss of a pool process is told of.
 LOSS_TOLD_SECONDS = 300.0
+
+_PROBE_KEY = "health:pulse-probe"
+_PROBE_LIVES_MS = 10_000
 
 # By the words of nautilus/watchdog.py: the kernel's signal where memory runs out, and a worker that ended itself.
 _LOSSES = {"signal 9": "worker-out-of-memory", "ended itself": "worker-not-consuming"}
@@ -39,6 +43,8 @@ def check_workers() -> Health:
     client = redis_client()
     pulses, lengths = worker_pulses(client), lengths_of_queues(client)
     alive = [pulse for pulse in pulses if pulse.silent_seconds <= SILENT_SECONDS]
+    if len(alive) < len(pulses) or queues_without_worker(alive):
+        prove_that_pulses_are_taken(client)
     findings = [
         *_without_worker(pulses, alive, lengths),
         *_silent(pulses, alive),
@@ -47,6 +53,11 @@ def check_workers() -> Health:
     ]
     slots, active = sum(pulse.slots for pulse in alive), sum(pulse.active for pulse in alive)
     return Health(f"{len(alive)} workers alive, {active} of {slots} slots busy", tuple(findings))
+
+
+def prove_that_pulses_are_taken(client: redis.Redis) -> None:
+    """Raises what Redis says to a write: where it refuses all, as with a full memory, silence is no worker's fault."""
+    client.set(_PROBE_KEY, "1", px=_PROBE_LIVES_MS)
 
 
 def queues_without_worker(alive: Sequence[WorkerPulse]) -> list[str]:

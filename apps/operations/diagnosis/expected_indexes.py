@@ -10,6 +10,7 @@ from django.db import connection, models
 from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 
 from apps.operations.diagnosis.fixing import Fix
+from apps.operations.timeseries import extension, hypertables
 from nautilus.postgresql.limits import without_limits
 
 CONTRACT = frozenset(
@@ -40,7 +41,8 @@ class ExpectedIndex:
 
     def fix(self, broken: bool) -> Fix:
         what = "drop and create" if broken else "create"
-        return Fix(f"{what} index {self.name} on {self.table} CONCURRENTLY", partial(create, self, broken))
+        how = "chunk by chunk" if _is_hypertable(self.table) else "CONCURRENTLY"
+        return Fix(f"{what} index {self.name} on {self.table} {how}", partial(create, self, broken))
 
 
 def expected_indexes() -> Iterator[ExpectedIndex]:
@@ -75,15 +77,30 @@ def create(expected: ExpectedIndex, broken: bool) -> str:
 
     Raises DatabaseError; a statement that failed half way leaves an index that the probe finds again.
     """
+    chunked = _is_hypertable(expected.table)
     with without_limits(), connection.cursor() as cursor:
         if broken:
-            cursor.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {connection.ops.quote_name(expected.name)}")
-        cursor.execute(_statement(expected))
+            cursor.execute(drop_statement(expected, chunked=chunked))
+        cursor.execute(create_statement(expected, chunked=chunked))
     return f"created index {expected.name} on {expected.table}"
 
 
-def _statement(expected: ExpectedIndex) -> str:
+def _is_hypertable(table: str) -> bool:
+    return bool(extension.look().version) and hypertables.is_hypertable(table)
+
+
+def drop_statement(expected: ExpectedIndex, *, chunked: bool) -> str:
+    """TimescaleDB refuses CONCURRENTLY on a hypertable (`chunked`); to drop takes its lock for a moment."""
+    concurrently = "" if chunked else "CONCURRENTLY "
+    return f"DROP INDEX {concurrently}IF EXISTS {connection.ops.quote_name(expected.name)}"
+
+
+def create_statement(expected: ExpectedIndex, *, chunked: bool) -> str:
+    """In place of CONCURRENTLY a hypertable takes a transaction for each chunk: writes wait for one chunk at most."""
     index = expected.index.clone()
     with connection.schema_editor(collect_sql=True) as editor:
         index.name = expected.name
-        return str(index.create_sql(expected.model, editor, concurrently=True))
+        statement: Any = index.create_sql(expected.model, editor, concurrently=not chunked)
+        if chunked:
+            statement.parts["extra"] = f"{statement.parts['extra']} WITH (timescaledb.transaction_per_chunk)"
+        return str(statement)

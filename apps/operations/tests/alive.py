@@ -8,6 +8,7 @@ from typing import Any
 
 from django.conf import settings
 
+from apps.operations.checks import standing_still
 from apps.realtime.tests.said_processes import report, said_processes
 from nautilus.connections import redis_client
 from nautilus.pulses import (
@@ -48,7 +49,7 @@ def say_all_workers(*, without: str = "") -> None:
 
 
 def forget_all() -> None:
-    redis_client().delete(WORKERS_KEY, SCHEDULERS_KEY, *settings.CELERY_TASK_QUEUES)
+    redis_client().delete(WORKERS_KEY, SCHEDULERS_KEY, standing_still.KEY, *settings.CELERY_TASK_QUEUES)
 
 
 @contextmanager

@@ -1,5 +1,7 @@
 """What the desk relies on: the monitor, limits, live prices, deployments and alerts."""
 
+import json
+import shlex
 import time
 from datetime import timedelta
 from typing import Any
@@ -17,10 +19,10 @@ from apps.operations.checks.market_data import check_market_data
 from apps.operations.checks.notifications import check_notifications
 from apps.operations.checks.risk_monitoring import check_risk_monitoring
 from apps.operations.findings import Health, Status
-from apps.operations.naming import for_all
+from apps.operations.stores import words_for_all
 from apps.operations.tests.alive import a_scheduler, a_worker, forget_all, say_scheduler, say_worker
 from apps.portfolios.quotes import QUOTES_KEY, RING_KEY, STATE_KEY, accept_quotes
-from apps.portfolios.tests.factories import make_portfolio, make_prices, make_trade
+from apps.portfolios.tests.factories import client_of, make_portfolio, make_prices, make_trade
 from apps.risk.models import RiskEvent, RiskLimit, RiskMonitor, Severity
 from apps.risk.tests.alerting import a_breach, a_portfolio, make_channel, make_delivery
 from apps.strategies.tests.api_factories import make_deployment, make_versions
@@ -150,7 +152,20 @@ def test_book_with_positions_and_no_limit_in_force_has_no_threshold(book, limit)
     assert (finding.status, finding.section) == (Status.DEGRADED, "risk-breaches-not-detected")
     assert finding.cause.startswith("1 portfolios hold positions and have no limit in force")
     assert finding.cause.endswith("They are BOOK.")
-    assert book.pk not in str(for_all(finding))
+    assert '"portfolio_id": "BOOK"' in finding.remedy
+    assert book.pk not in str(words_for_all(finding))
+
+
+@pytest.mark.django_db(transaction=True)
+def test_remedy_for_a_book_without_limits_gives_it_one_that_the_api_takes(book):
+    make_monitor()
+    (finding,) = check_limit_monitoring().findings
+    _, _, body = finding.remedy.partition(" -d ")
+    answer = client_of("risk_manager").post(
+        "/api/v1/sprint3/risk/limits", json.loads(*shlex.split(body)), format="json"
+    )
+    assert answer.status_code == 201
+    assert told(check_limit_monitoring()) == []
 
 
 def test_book_without_positions_needs_no_limit():
@@ -258,6 +273,31 @@ def test_rollback_that_failed_is_told_of_until_another_takes_its_place(deploy):
     assert told(check_deployments()) == []
 
 
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"status": "pending", "created_at": ago(minutes=31)},
+        {"status": "failed", "reason": "Timeout SECRET", "ended_at": ago(minutes=1)},
+        {"failures_in_row": 2, "last_error": "SECRET"},
+    ],
+)
+def test_deployment_that_needs_a_hand_is_named_to_those_who_may_know_of_all(deploy, fields):
+    deploy(**fields)
+    (finding,) = check_deployments().findings
+    for_all = str(words_for_all(finding))
+    assert "DEPLOY_001" in finding.symptom
+    assert "DEPLOY" not in for_all
+    assert "SECRET" not in for_all
+
+
+def test_rollback_that_failed_names_no_deployment_to_viewers(deploy):
+    deploy("DEPLOY_002", status="failed", rolls_back=deploy(), reason="SECRET", created_at=timezone.now())
+    (finding,) = check_deployments().findings
+    for_all = str(words_for_all(finding))
+    assert "DEPLOY" not in for_all
+    assert "SECRET" not in for_all
+
+
 def write_past_the_trigger(statement: str) -> None:
     """As somebody does who owns the database."""
     table = "ALTER TABLE strategy_versions {} TRIGGER strategy_version_is_append_only"
@@ -275,6 +315,7 @@ def test_history_that_somebody_has_changed_is_told_and_told_no_more_once_it_is_r
     (finding,) = Histories().latest()[1]
     assert (finding.section, finding.status) == ("version-history-corrupted", Status.UNHEALTHY)
     assert "FORGED" in finding.cause
+    assert "FORGED" not in str(words_for_all(finding))
     write_past_the_trigger("UPDATE strategy_versions SET message = 'gross 1.0'")
     assert Histories().latest()[1] == ()
 
@@ -293,6 +334,7 @@ def test_alerts_of_a_kind_of_which_none_arrives_are_unhealthy_in_the_far_sides_w
     assert (finding.status, finding.section) == (Status.UNHEALTHY, "alerts-not-delivered")
     assert finding.symptom == "Alerts by webhook do not arrive"
     assert finding.cause == "1 fail, 0 of them given up; the far side says: HTTP 503 Service Unavailable"
+    assert words_for_all(finding)["cause"] == "1 fail, 0 of them given up."
 
 
 def test_one_channel_that_fails_while_others_of_its_kind_work_is_degraded():

@@ -16,6 +16,7 @@ from apps.operations.checks.standing_still import Standing
 from apps.operations.checks.websocket import check_websocket
 from apps.operations.checks.workers import SERVICES, check_workers
 from apps.operations.findings import Health, Status
+from apps.operations.stores import words_for_all
 from apps.operations.tests.alive import (
     a_scheduler,
     a_worker,
@@ -161,6 +162,38 @@ def test_task_that_no_worker_has_ages_its_queue(waited, status):
     found = check_queues().findings
     assert [finding.status.value for finding in found] == status
     assert [finding.section for finding in found] == ["queue-grown-long"] * len(status)
+
+
+@pytest.mark.django_db
+def test_late_queue_without_a_worker_has_its_worker_restarted():
+    say_all_workers(without="risk_queue")
+    say_worker(a_worker("risk_queue"), silent_seconds=16)
+    make_task("risk.analyze", created_at=timezone.now() - timedelta(seconds=31))
+    (finding,) = check_queues().findings
+    assert finding.cause.endswith("no worker of it is alive.")
+    assert finding.remedy == "scripts/restart-service.sh risk-worker"
+
+
+@pytest.mark.django_db
+def test_late_queue_with_a_worker_has_more_than_it_gets_done():
+    say_all_workers()
+    make_task("risk.analyze", created_at=timezone.now() - timedelta(seconds=31))
+    (finding,) = check_queues().findings
+    assert finding.cause.endswith("more comes in than its workers get done.")
+    assert finding.remedy == "scripts/manage.sh doctor --only queue-lengths worker-tasks"
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("code", ["worker_lost", "time_limit_exceeded", "out_of_memory"])
+def test_task_that_ended_badly_is_named_to_those_who_may_know_of_all(code):
+    error = {"code": code, "detail": "SECRET"}
+    task = make_task("risk.stress", status="failed", finished_at=timezone.now(), attempts=3, error=error)
+    (finding,) = check_queues().findings
+    assert str(task.pk) in str(finding)
+    assert "SECRET" in finding.cause
+    for_all = str(words_for_all(finding))
+    assert str(task.pk) not in for_all
+    assert "SECRET" not in for_all
 
 
 @pytest.mark.django_db
@@ -326,3 +359,5 @@ def test_refused_origin_is_named(hubs):
     hubs(report(lately=lately(refused_origins=2), last_refused_origin="https://evil.example"))
     (finding,) = check_websocket().findings
     assert finding.cause.startswith("2 in the last minute, the last of a page of 'https://evil.example'")
+    assert "NAUTILUS_TRUSTED_ORIGINS: only if the page is yours" in finding.remedy
+    assert "evil.example" not in finding.remedy  # it may be run by a shell

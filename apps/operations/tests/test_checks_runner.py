@@ -2,12 +2,15 @@
 
 import threading
 import time
+from datetime import UTC, datetime
 
 import pytest
 from django.db import connection
 from django.db.utils import OperationalError
 from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import TimeoutError as RedisTimeoutError
 
+from apps.operations.blame import finding_of_error, finding_of_silence
 from apps.operations.checks.registry import CHECKS, COMPONENTS
 from apps.operations.findings import Finding, Health, Status
 from apps.operations.running import is_hanging, run_all, run_checks
@@ -71,6 +74,30 @@ def test_two_callers_at_once_share_a_check():
     assert started == [1]
 
 
+def test_check_that_gets_no_thread_says_so_and_is_run_again_at_the_next_look():
+    usual = threading.stack_size(2**46)  # more than the machine has: no thread can be started
+    try:
+        finding = run_all({"disk": lambda: Health("fine")})["disk"].health.leading
+    finally:
+        threading.stack_size(usual)
+    assert finding.cause == "Its check failed with RuntimeError: can't start new thread"
+    assert run_all({"disk": lambda: Health("fine")})["disk"].health == Health("fine")
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_check_whose_connection_cannot_be_closed_has_ended_all_the_same():
+    threads = []
+
+    def ask() -> Health:
+        threads.append(threading.current_thread())
+        connection.close = lambda: 1 / 0  # of this thread, which ends with it
+        return Health("answered")
+
+    assert run_all({"asks": ask}, seconds=20)["asks"].health == Health("answered")
+    assert not is_hanging("asks", seconds=0)
+    threads[0].join()
+
+
 def test_exception_becomes_a_finding_that_names_it():
     def broken() -> Health:
         raise KeyError("latency")
@@ -99,6 +126,28 @@ def test_error_of_redis_blames_redis():
     finding = run_all({"scheduler": failing})["scheduler"].health.leading
     assert finding.cause.startswith("Redis cannot be reached.")
     assert finding.link == "docs/runbook.md#redis-time-outs"
+
+
+SEVERAL = "redis://127.0.0.1:1/0;redis://127.0.0.1:2/0"
+
+
+@pytest.mark.parametrize("component", ["redis", "scheduler"])
+@pytest.mark.parametrize("error", [RedisConnectionError("refused"), RedisTimeoutError("Timeout reading from socket")])
+def test_error_of_redis_means_a_lost_primary_where_there_are_several_servers(settings, component, error):
+    settings.REDIS_URL = SEVERAL
+    finding = finding_of_error(component, error)
+    assert (finding.section, finding.remedy) == ("redis-primary-lost", "scripts/manage.sh redis_failover --status")
+
+
+@pytest.mark.parametrize("component", ["redis", "scheduler"])
+def test_silence_of_redis_means_a_lost_primary_where_there_are_several_servers(settings, component):
+    settings.REDIS_URL = SEVERAL
+    finding = finding_of_silence(component, "redis", datetime.now(UTC), 1.7)
+    assert (finding.section, finding.remedy) == ("redis-primary-lost", "scripts/manage.sh redis_failover --status")
+
+
+def test_check_that_waits_for_no_store_leads_to_the_doctor():
+    assert finding_of_silence("disk", None, datetime.now(UTC), 1.7).remedy == "scripts/manage.sh doctor"
 
 
 @pytest.mark.django_db(transaction=True)

@@ -14,6 +14,7 @@ from psycopg import errors
 
 from apps.operations import machine
 from apps.operations.checks import disk
+from apps.operations.checks.database import _of_recovery
 from apps.operations.checks.disk import check_disk
 from apps.operations.checks.redis import check_redis
 from apps.operations.checks.redis_hosts import judged
@@ -54,7 +55,7 @@ def test_connections_near_their_limit_are_degraded_then_unhealthy_then_refused()
     with connections(82) as opened:
         few = only(database().health)
         assert (few.status, few.section) == (Status.DEGRADED, "database-pool-exhausted")
-        opened.enter_context(connections(12))
+        opened.enter_context(connections(14))
         exhausted = only(database().health)
         assert (exhausted.status, exhausted.section) == (Status.UNHEALTHY, "database-pool-exhausted")
         with pytest.raises(psycopg.OperationalError, match=r"too many clients|connection slots"):
@@ -100,6 +101,23 @@ def test_error_of_the_database_is_told_by_its_meaning(error, section, symptom):
     assert symptom in finding.symptom
 
 
+def test_server_that_refuses_the_user_asks_for_another_database_url_and_no_restart():
+    _, _, host_and_name = test_database_url().rpartition("@")
+    with pytest.raises(psycopg.OperationalError) as refused:
+        psycopg.connect(f"postgresql://nobody_of_this_name:wrong@{host_and_name}")
+    wrapped = OperationalError(*refused.value.args)
+    wrapped.__cause__ = refused.value
+    finding = database_finding(wrapped)
+    assert finding.symptom == "The database lets nobody in"
+    assert finding.remedy.startswith("Set user and password of DATABASE_URL right")
+
+
+def test_standby_is_promoted_and_not_restarted():
+    finding = _of_recovery(True)
+    assert "pg_promote()" in finding.remedy
+    assert "DATABASE_URL" in finding.remedy
+
+
 def test_words_of_an_error_stand_on_one_line_and_end():
     assert words_of(ValueError("one\n  two")) == "one two"
     assert words_of(ValueError()) == "ValueError"
@@ -113,6 +131,7 @@ def config() -> Iterator[Any]:
     client = redis_client()
     yield lambda **values: [client.config_set(name.replace("_", "-"), value) for name, value in values.items()]
     client.config_set("maxmemory", 0)
+    client.config_set("maxmemory-policy", "noeviction")
 
 
 def used_memory() -> int:
@@ -129,6 +148,16 @@ def test_memory_near_its_limit_is_degraded(config):
     config(maxmemory=int(used_memory() / 0.88))
     finding = only(check_redis())
     assert (finding.status, finding.section) == (Status.DEGRADED, "redis-memory-full")
+
+
+def test_memory_that_is_made_free_by_throwing_messages_away_is_degraded(config):
+    config(maxmemory_policy="allkeys-lru")
+    assert check_redis().findings == ()  # without maxmemory nothing is thrown away
+    config(maxmemory=used_memory() * 10)
+    finding = only(check_redis())
+    assert (finding.status, finding.section) == (Status.DEGRADED, "redis-memory-full")
+    assert finding.cause.startswith("maxmemory-policy is allkeys-lru; expected noeviction")
+    assert finding.remedy == "scripts/manage.sh doctor --only redis-memory"
 
 
 def test_write_that_is_refused_for_memory_is_unhealthy(config):
@@ -166,17 +195,18 @@ def test_replica_that_lost_its_primary_takes_no_write():
 
 
 @pytest.mark.parametrize(
-    ("url", "symptom"),
+    ("url", "symptom", "remedy"),
     [
-        ("redis://127.0.0.1:1/0", "Redis cannot be reached"),
-        ("WRONG PASSWORD", "Redis lets nobody in"),
+        ("redis://127.0.0.1:1/0", "Redis cannot be reached", "scripts/restart-service.sh redis"),
+        ("WRONG PASSWORD", "Redis lets nobody in", "Set the password of REDIS_URL right"),
     ],
 )
-def test_redis_that_is_not_there_or_lets_nobody_in(settings, url, symptom):
+def test_redis_that_is_not_there_or_lets_nobody_in(settings, url, symptom, remedy):
     host = settings.REDIS_URL.rpartition("@")[2]
     settings.REDIS_URL = f"redis://:wrong@{host}" if url == "WRONG PASSWORD" else url
     finding = only(check_redis())
     assert (finding.symptom, finding.status) == (symptom, Status.UNHEALTHY)
+    assert finding.remedy.startswith(remedy)
 
 
 # --- The disk ---------------------------------------------------------------------------------------------

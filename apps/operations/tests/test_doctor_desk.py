@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.utils import timezone
 
 from apps.operations.diagnosis.looking import load_probes
@@ -23,9 +24,9 @@ from apps.operations.diagnosis.probes import (
 )
 from apps.operations.findings import Status
 from apps.operations.tests.probing import clean_redis, only
-from apps.risk.models import AlertDelivery, RiskEvent, RiskMonitor
+from apps.risk.models import AlertChannel, AlertDelivery, RiskEvent, RiskMonitor
 from apps.risk.monitoring import FLAG
-from apps.risk.tests.alerting import a_portfolio, let_pass, make_delivery
+from apps.risk.tests.alerting import a_breach, a_portfolio, let_pass, make_channel, make_delivery
 from apps.strategies.models import Deployment
 from apps.strategies.tests.api_factories import make_deployment, make_versions
 from apps.strategies.tests.version_factories import make_strategy, make_version, without_triggers
@@ -33,6 +34,8 @@ from apps.tasks.models import Task
 from nautilus.pulses import SchedulerPulse, WorkerPulse, write_scheduler_pulse, write_worker_pulse
 
 __all__ = ["clean_redis"]
+
+PROCFILE = [line for line in (settings.ROOT / "Procfile").read_text().splitlines() if line[:1].isalpha()]
 
 
 @pytest.mark.django_db
@@ -84,6 +87,15 @@ def test_worker_that_is_silent_or_loses_processes_is_named(clean_redis: Any, mon
 
 
 @pytest.mark.django_db
+def test_worker_of_a_machine_that_is_gone_for_good_is_not_named(clean_redis: Any, monkeypatch: Any):
+    monkeypatch.setattr(workers, "SILENT_SECONDS", 0.1)
+    monkeypatch.setattr(workers, "GONE_SECONDS", 0.1)
+    write_worker_pulse(clean_redis, _worker())
+    time.sleep(0.2)
+    assert workers.look().findings == ()
+
+
+@pytest.mark.django_db
 def test_kind_of_task_that_loses_its_workers_is_named(clean_redis: Any):
     Task.objects.create(kind="risk.stress", coalesce_key="k", attempts=3)
     finding = only(workers.look())
@@ -123,9 +135,22 @@ def test_flag_that_was_wiped_is_written_again(clean_redis: Any):
     finding = only(monitoring_flag.look())
     assert "is None" in finding.symptom
     assert finding.fix is not None
-    assert finding.fix() == "PostgreSQL and Redis agree: monitoring is on"
+    assert finding.fix() == "PostgreSQL says on, Redis '1'"
     assert clean_redis.get(FLAG) == "1"
     assert monitoring_flag.look().findings == ()
+
+
+@pytest.mark.django_db
+def test_flag_that_somebody_has_set_is_no_reason_to_switch_monitoring_off(clean_redis: Any):
+    RiskMonitor.objects.update_or_create(pk=1, defaults={"enabled": True})
+    clean_redis.set(FLAG, "maybe")
+    lost = only(monitoring_flag.look())
+    clean_redis.set(FLAG, "0")
+    finding = only(monitoring_flag.look())
+    assert (finding.fix, finding.remedy) == (None, monitoring_flag.START)
+    assert lost.fix is not None
+    assert lost.fix() == "PostgreSQL says on, Redis '0'", "it was set after the doctor looked, and is left as it is"
+    assert RiskMonitor.objects.get().enabled
 
 
 @pytest.mark.django_db
@@ -137,10 +162,29 @@ def test_folder_is_measured_with_what_lies_below(tmp_path: Any):
 
 
 def test_process_with_nearly_all_descriptors_open_is_named():
-    opened = file_descriptors.Opened("serve (pid 7)", 960, 1000)
+    opened = file_descriptors.Opened("web (pid 7)", 960, 1000, "scripts/restart-service.sh web")
     finding = file_descriptors._finding(opened)
-    assert finding.status == Status.UNHEALTHY
-    assert "serve (pid 7) has 960 of 1,000" in finding.symptom
+    assert (finding.status, finding.remedy) == (Status.UNHEALTHY, "scripts/restart-service.sh web")
+    assert "web (pid 7) has 960 of 1,000" in finding.symptom
+
+
+@pytest.mark.parametrize("line", [line for line in PROCFILE if not line.startswith(("postgres:", "redis:"))])
+def test_process_of_the_procfile_is_known_as_the_service_that_it_is(line: str):
+    service, _, command = line.partition(": ")
+    assert file_descriptors.service_of(["/usr/bin/python3", *command.split()]) == service
+
+
+@pytest.mark.parametrize(
+    ("command", "service"),
+    [
+        (["/usr/lib/postgresql/17/bin/postgres", "-D", "/data"], "postgres"),
+        (["postgres: nautilus nautilus [local] idle"], "postgres"),
+        (["/opt/bin/valkey-server 127.0.0.1:6379"], "redis"),
+        (["python", "manage.py", "doctor"], ""),
+    ],
+)
+def test_server_is_known_by_its_program_and_a_command_of_a_person_is_no_service(command: list[str], service: str):
+    assert file_descriptors.service_of(command) == service
 
 
 def test_our_own_process_is_among_those_looked_at():
@@ -172,6 +216,21 @@ def test_breach_that_nobody_was_told_of_is_named_and_sent_again(clean_redis: Any
     assert finding.fix is not None
     assert finding.fix() == "made 1 deliveries due again, queued 1"
     AlertDelivery.objects.filter(pk=delivery.pk).update(status="delivered", delivered_at=timezone.now())
+    assert breaches.look().findings == ()
+
+
+@pytest.mark.django_db
+def test_breach_that_no_channel_should_have_been_told_of_yet_is_none(clean_redis: Any):
+    escalated = make_channel(a_portfolio("LATER"), escalate_after_minutes=60)
+    graver = make_channel(a_portfolio("GRAVE"), min_severity="critical")
+    let_pass(AlertChannel.objects.all(), "created_at", minutes=10)
+    for portfolio in (escalated.portfolio, graver.portfolio):
+        a_breach(portfolio, severity="warning").save()
+    let_pass(RiskEvent.objects.all(), "timestamp", minutes=2)
+    assert breaches.look().findings == ()
+    RiskEvent.objects.update(severity="critical")
+    assert "1 open breaches were told to nobody" in only(breaches.look()).symptom
+    RiskEvent.objects.update(acknowledged_at=timezone.now())
     assert breaches.look().findings == ()
 
 

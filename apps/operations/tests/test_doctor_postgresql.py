@@ -2,6 +2,8 @@
 
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
@@ -31,6 +33,8 @@ from apps.operations.tests.probing import (
     wait_for,
     wait_for_finding,
 )
+from apps.operations.timeseries.extension import create_extension
+from apps.operations.timeseries.hypertables import apply_all
 
 INDEX = "idx_portfolio_risk_timestamp"
 
@@ -62,6 +66,9 @@ def test_statement_that_is_slow_each_time_is_named_with_its_average(monkeypatch:
     finding = only(slow_queries.look())
     assert f"({slow_queries.LEAST_CALLS} calls" in finding.symptom
     assert "pg_sleep" in finding.cause
+    assert finding.fix is not None
+    assert "are counted anew" in finding.fix()
+    assert slow_queries.look().findings == ()
 
 
 @pytest.mark.django_db(transaction=True)
@@ -129,6 +136,36 @@ def test_foreign_idle_sessions_are_ended_and_ours_stay(monkeypatch: Any):
 
 
 @pytest.mark.django_db(transaction=True)
+def test_session_of_another_database_is_left_alone(monkeypatch: Any):
+    monkeypatch.setattr(connections, "FOREIGN_IDLE_SECONDS", 0.1)
+    with session("somebody's script", autocommit=True, dbname="postgres") as foreign:
+        foreign.execute("SELECT 1")
+        time.sleep(0.3)
+        assert connections.end_foreign_idle().startswith("ended 0 idle")
+        assert foreign.execute("SELECT 1").fetchone() == (1,)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_session_that_we_may_not_end_does_not_keep_the_others(monkeypatch: Any):
+    monkeypatch.setattr(connections, "FOREIGN_IDLE_SECONDS", 0.1)
+    run("CREATE ROLE limited LOGIN PASSWORD 'limited' IN ROLE pg_read_all_stats")
+    try:
+        limited = {"user": "limited", "password": "limited"}
+        with session("a superuser", autocommit=True) as theirs, session("a script", **limited) as foreign:
+            for each in (theirs, foreign):
+                each.execute("SELECT 1")
+                each.commit()
+            time.sleep(0.3)
+            run("SET ROLE limited")
+            assert connections.end_foreign_idle().startswith("ended 1 idle")
+            assert theirs.execute("SELECT 1").fetchone() == (1,)
+            foreign.close()
+    finally:
+        run("RESET ROLE")
+        run("DROP ROLE limited")
+
+
+@pytest.mark.django_db(transaction=True)
 def test_idle_processes_of_our_own_server_are_known_by_their_titles():
     with session("idle", autocommit=True) as idle, session("busy", autocommit=False) as busy:
         for each in (idle, busy):
@@ -189,6 +226,31 @@ def test_index_of_a_field_may_be_replaced_by_one_that_begins_with_its_column():
     assert definition_of(name) == before
 
 
+@pytest.mark.django_db
+def test_index_of_a_hypertable_is_made_chunk_by_chunk_and_dropped_plainly():
+    expected = {one.name: one for one in expected_indexes.expected_indexes()}["idx_risk_events_unpublished"]
+    assert expected_indexes.create_statement(expected, chunked=True) == (
+        'CREATE INDEX "idx_risk_events_unpublished" ON "risk_events" ("id") WITH (timescaledb.transaction_per_chunk) '
+        'WHERE "published_at" IS NULL'
+    )
+    assert expected_indexes.drop_statement(expected, chunked=True) == f'DROP INDEX IF EXISTS "{expected.name}"'
+    assert "CONCURRENTLY" in expected_indexes.create_statement(expected, chunked=False)
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.timescaledb
+def test_index_of_a_hypertable_is_created_again():
+    extension = create_extension()
+    if not extension.version:
+        pytest.skip("timescaledb: this PostgreSQL does not have it loaded")
+    apply_all(extension)
+    run("DROP INDEX idx_risk_events_portfolio_type")
+    finding = only(missing_indexes.look())
+    assert finding.fix is not None
+    assert finding.fix() == "created index idx_risk_events_portfolio_type on risk_events"
+    assert missing_indexes.look().findings == ()
+
+
 def test_every_index_that_the_contract_names_is_one_of_the_models():
     named = {index.name for model in apps.get_models() for index in model._meta.indexes}
     assert named >= expected_indexes.CONTRACT
@@ -224,28 +286,61 @@ def test_index_that_nothing_uses_is_named_once_statistics_are_old_enough(monkeyp
     run("CREATE TABLE nobody_asks AS SELECT generate_series(1, 20000) AS number")
     run("CREATE INDEX nobody_asked ON nobody_asks (number)")
     try:
-        findings = unused_indexes.look().findings
+        with chunk("CREATE TABLE {} AS SELECT generate_series(1, 20000) AS number") as name:
+            run(f"CREATE INDEX ON {name} (number)")
+            findings = unused_indexes.look().findings
     finally:
         run("DROP TABLE nobody_asks")
     names = " ".join(finding.symptom for finding in findings)
     assert "The index nobody_asked of nobody_asks takes 0.4 MB" in names
     assert INDEX not in names
     assert "tasks_task_pkey" not in names
+    assert "a_chunk" not in names
+
+
+@contextmanager
+def chunk(statement: str) -> Iterator[str]:
+    """A table where TimescaleDB has its chunks."""
+    run("CREATE SCHEMA _timescaledb_made_up")
+    try:
+        run(statement.format("_timescaledb_made_up.a_chunk"))
+        yield "_timescaledb_made_up.a_chunk"
+    finally:
+        run("DROP SCHEMA _timescaledb_made_up CASCADE")
+
+
+def change_all_rows(table: str) -> None:
+    run(f"INSERT INTO {table} SELECT generate_series(1, 1000)")
+    run(f"UPDATE {table} SET number = number + 1")
+    run("SELECT pg_stat_force_next_flush()")
 
 
 @pytest.mark.django_db(transaction=True)
-def test_bloated_table_is_named_and_vacuumed(monkeypatch: Any):
+def test_bloated_table_is_named_and_vacuumed_in_whatever_schema_it_is(monkeypatch: Any):
+    monkeypatch.setattr(bloat, "LEAST_DEAD_ROWS", 500)
+    run("CREATE SCHEMA elsewhere")
+    run("CREATE TABLE elsewhere.much_changed (number int) WITH (autovacuum_enabled = off)")
+    try:
+        change_all_rows("elsewhere.much_changed")
+        finding = wait_for_finding(bloat.look, "elsewhere.much_changed's rows are dead")
+        assert "never vacuumed" in finding.cause
+        assert finding.fix is not None
+        assert finding.fix() == "vacuumed and analyzed elsewhere.much_changed"
+        assert bloat.look().findings == ()
+        assert value_of("SELECT reltuples FROM pg_class WHERE relname = 'much_changed'") == 1000
+    finally:
+        run("DROP SCHEMA elsewhere CASCADE")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_chunk_of_a_hypertable_is_left_to_timescaledb(monkeypatch: Any):
     monkeypatch.setattr(bloat, "LEAST_DEAD_ROWS", 500)
     run("CREATE TABLE much_changed (number int) WITH (autovacuum_enabled = off)")
     try:
-        run("INSERT INTO much_changed SELECT generate_series(1, 1000)")
-        run("UPDATE much_changed SET number = number + 1")
-        run("SELECT pg_stat_force_next_flush()")
-        finding = wait_for_finding(bloat.look, "much_changed's rows are dead")
-        assert "never vacuumed" in finding.cause
-        assert finding.fix is not None
-        assert finding.fix() == "vacuumed and analyzed much_changed"
-        assert bloat.look().findings == ()
-        assert value_of("SELECT reltuples FROM pg_class WHERE relname = 'much_changed'") == 1000
+        with chunk("CREATE TABLE {} (number int) WITH (autovacuum_enabled = off)") as name:
+            change_all_rows(name)
+            change_all_rows("much_changed")
+            wait_for_finding(bloat.look, "public.much_changed's rows are dead")
+            assert len(bloat.look().findings) == 1
     finally:
         run("DROP TABLE much_changed")

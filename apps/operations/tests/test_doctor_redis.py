@@ -29,6 +29,11 @@ def test_keys_that_redis_threw_away_are_told(clean_redis: Any):
         for number in range(60):
             clean_redis.set(f"filler:{number}", "x" * 2**16)
         finding = next(one for one in redis_memory.look().findings if "thrown" in one.symptom)
+        evicted = clean_redis.info("stats")["evicted_keys"]
+        clean_redis.config_set("maxmemory", 0)
+        assert finding.fix is not None
+        assert finding.fix() == f"{evicted} keys were evicted until now; Redis' statistics are counted anew"
+        assert not [one for one in redis_memory.look().findings if "thrown" in one.symptom]
     finally:
         clean_redis.config_set("maxmemory", 0)
         clean_redis.config_set("maxmemory-policy", "noeviction")

@@ -17,6 +17,7 @@ from apps.operations.health import ANALYTICS, RISK, body_of, health_body
 from apps.operations.running import ComponentHealth
 from apps.operations.tests.alive import all_processes_alive
 from apps.portfolios.tests.factories import client_of, make_portfolio, make_prices, make_trade, make_user
+from apps.strategies.tests.api_factories import make_deployment, make_versions
 from nautilus import __version__
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -51,6 +52,18 @@ def test_portfolios_are_named_to_those_who_may_know_of_all(role, named):
     assert answer.json()["components"]["limit_monitoring"]["cause"].startswith("1 portfolios hold positions")
     assert ("HIDDEN" in answer.content.decode()) is named
     assert "HIDDEN" not in str(health_body(RISK))  # as the topic has it
+
+
+@pytest.mark.parametrize(("role", "named"), [("operator", True), ("risk_manager", True), ("viewer", False)])
+def test_deployments_are_named_to_those_who_may_know_of_all(role, named):
+    make_prices()
+    (version,) = make_versions()
+    make_deployment(version, make_portfolio("HIDDEN"), "DEPLOY_777", failures_in_row=2, last_error="HIDDEN detail")
+    answer = client_of(role, groups=["another desk"]).get(f"{SPRINT3}/system/health")
+    assert answer.json()["components"]["deployments"]["cause"].startswith("2 runs in a row have failed")
+    for text in ("DEPLOY_777", "HIDDEN detail"):
+        assert (text in answer.content.decode()) is named
+        assert text not in str(health_body(["deployments"]))  # as the topic has it
 
 
 @pytest.mark.parametrize(("part", "components"), [("risk", RISK), ("analytics", ANALYTICS)])

@@ -144,6 +144,24 @@ def test_task_that_was_due_while_no_scheduler_ran_is_sent_late_once(tmp_path: Pa
         assert sent()["risk.nightly"] == 1
 
 
+def test_nightly_task_that_could_not_be_sent_is_tried_again_and_not_told_as_sent(tmp_path: Path):
+    now = time.time()
+    due = time.strftime("%H:%M", time.gmtime(now - 600))
+    redis_client().hset(SENT_KEY, "risk.nightly", now - 86_400)
+    redis_client().set("maintenance_queue", "no list: whatever is sent there is refused")
+    home = tmp_path / "a"
+    with scheduler(home, NAUTILUS_RISK_NIGHTLY_AT=due) as process:
+        refused = "Couldn't apply scheduled task risk.nightly"
+        wait_until(lambda: (home / "log").read_text().count(refused) >= 2, 60, "it to be refused twice")
+        assert float(redis_client().hget(SENT_KEY, "risk.nightly")) == now - 86_400
+        assert redis_client().hget(SENT_KEY, EVERY_SECOND) is None, "an interval that was refused is not sent either"
+        assert json.loads((home / "celerybeat-schedule.json").read_text())["risk.nightly"] < now - 80_000
+        redis_client().delete("maintenance_queue")
+        wait_until(lambda: sent()["risk.nightly"] and sent()[EVERY_SECOND] >= 3, 30, "it to be sent")
+        assert sent()["risk.nightly"] == 1
+        assert leads(process)
+
+
 def test_file_says_what_was_sent_where_redis_was_wiped(tmp_path: Path):
     now = time.time()
     due = time.strftime("%H:%M", time.gmtime(now - 600))

@@ -1,5 +1,6 @@
 """Real workers on a real Redis that fall ill: they are seen, end with all their processes, and say why."""
 
+import json
 import os
 import signal
 import subprocess
@@ -8,10 +9,14 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from uuid import uuid4
 
 import psutil
 import pytest
+from celery.worker import state
+from celery.worker.request import Request
 from django.conf import settings
+from kombu import Message
 
 from nautilus import pulses
 from nautilus.celery import app
@@ -19,7 +24,7 @@ from nautilus.connections import redis_client
 from nautilus.local.home import ROOT
 from nautilus.pulses import WorkerPulse
 from nautilus.tests.ill_worker import CONSUMER_GONE, DEAF, STUCK, echo, hold
-from nautilus.watchdog import EXIT_CODE, LOOK_SECONDS
+from nautilus.watchdog import EXIT_CODE, LOOK_SECONDS, OVERDUE_SECONDS, WorkerState
 from tests.running import wait_until
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
@@ -86,6 +91,39 @@ def has_ended_itself(process: "subprocess.Popen[bytes]", seconds: float = 30) ->
     return ending.reason
 
 
+@contextmanager
+def full_memory() -> Iterator[None]:
+    """Redis refuses whatever would take room, and so the pulses and why a worker ended."""
+    redis_client().config_set("maxmemory", 1)
+    try:
+        yield
+    finally:
+        redis_client().config_set("maxmemory", 0)
+
+
+def a_request() -> Request:
+    """A task as Celery's worker holds it."""
+    message = Message(json.dumps([[], {}, {}]), content_type="application/json", content_encoding="utf-8")
+    message.headers = {"id": str(uuid4()), "task": echo.name}
+    return Request(message, app=app, task=echo, decoded=False)
+
+
+def active_of(worker_state: WorkerState, request: Request) -> int:
+    state.active_requests.add(request)
+    try:
+        return worker_state._requests()[0]
+    finally:
+        state.active_requests.discard(request)
+
+
+@pytest.mark.parametrize(("more_seconds", "active"), [(-5, 1), (5, 0)])
+def test_task_counts_as_running_until_it_is_overdue(more_seconds: float, active: int):
+    request = a_request()
+    limit_seconds = settings.CELERY_TASK_TIME_LIMIT + OVERDUE_SECONDS
+    request.on_accepted(os.getpid(), time.monotonic() - limit_seconds - more_seconds)
+    assert active_of(WorkerState(worker=None), request) == active
+
+
 @pytest.mark.parametrize(("pool", "slots"), POOLS)
 def test_pulse_says_what_the_worker_is_and_does(tmp_path: Path, pool: str, slots: int):
     with ill_worker(tmp_path / "log", pool, slots) as process:
@@ -111,6 +149,15 @@ def test_worker_whose_loop_stands_still_ends_with_all_its_processes(tmp_path: Pa
         log = (tmp_path / "log").read_text()
     assert '"level": "critical"' in log
     assert "time.sleep(3600)" in log, "the place where it stood is not told"
+
+
+def test_worker_whose_loop_stands_still_ends_also_while_redis_memory_is_full(tmp_path: Path):
+    log = tmp_path / "log"
+    with ill_worker(log) as process, full_memory():
+        wait_until(lambda: "waits for Redis" in log.read_text(), 20, "a pulse to be refused")
+        os.kill(process.pid, STUCK)
+        assert process.wait(30) == EXIT_CODE
+        assert "its event loop has not turned for 3 s" in log.read_text()
 
 
 @pytest.mark.parametrize(("pool", "slots"), POOLS)

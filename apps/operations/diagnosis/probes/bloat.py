@@ -27,7 +27,8 @@ def look() -> Diagnosis:
 
 
 def _finding(row: dict[str, Any]) -> Finding:
-    table, vacuumed = row["table_name"], row["vacuumed_at"]
+    schema, name, vacuumed = row["schema_name"], row["table_name"], row["vacuumed_at"]
+    table = f"{schema}.{name}"
     when = f"vacuumed last at {vacuumed:%Y-%m-%dT%H:%M:%SZ}" if vacuumed else "never vacuumed"
     return Finding(
         Status.DEGRADED,
@@ -35,12 +36,13 @@ def _finding(row: dict[str, Any]) -> Finding:
         f"It was {when}: autovacuum cannot keep up, or a long transaction keeps the rows.",
         "scripts/manage.sh doctor --fix --only bloat",
         SECTION,
-        Fix(f"VACUUM (ANALYZE) {table}", partial(vacuum, table)),
+        Fix(f"VACUUM (ANALYZE) {table}", partial(vacuum, schema, name)),
     )
 
 
-def vacuum(table: str) -> str:
+def vacuum(schema: str, name: str) -> str:
     """Beside reads and writes. Raises DatabaseError, for a lock that is not to be had as well."""
     with without_limits(), connection.cursor() as cursor:
-        cursor.execute(f"VACUUM (ANALYZE) {connection.ops.quote_name(table)}")
-    return f"vacuumed and analyzed {table}"
+        quoted = ".".join(map(connection.ops.quote_name, (schema, name)))
+        cursor.execute(f"VACUUM (ANALYZE) {quoted}")
+    return f"vacuumed and analyzed {schema}.{name}"

@@ -4,9 +4,10 @@ from collections.abc import Iterator
 from datetime import timedelta
 from functools import partial
 
-from django.db.models import Exists, OuterRef
+from django.db.models import Exists, OuterRef, Q
 from django.db.models.functions import Now
 
+from apps.operations.checks.notifications import _is_taken_by_a_channel
 from apps.operations.diagnosis.fixing import Fix
 from apps.operations.diagnosis.registry import Diagnosis, Store, register_probe
 from apps.operations.findings import Finding, Status
@@ -22,16 +23,18 @@ REMEDY = "scripts/manage.sh doctor --fix --only open-breaches"
 
 @register_probe("open-breaches", Store.POSTGRESQL)
 def look() -> Diagnosis:
-    """Open breaches whose portfolio has a channel and of which nothing was delivered"""
+    """Open breaches that a channel should have been told of, and of which nothing was delivered"""
     deliveries = AlertDelivery.objects.filter(event=OuterRef("pk"))
     delivered = Exists(deliveries.filter(status=AlertDelivery.Status.DELIVERED))
     channels = Exists(AlertChannel.objects.filter(portfolio=OuterRef("portfolio"), enabled=True))
-    opened = RiskEvent.objects.filter(event_type=RiskEvent.Type.LIMIT_BREACH, closed_at=None)
+    failed = Exists(deliveries.filter(channel__enabled=True, attempts__gt=0))
+    opened = RiskEvent.objects.filter(event_type=RiskEvent.Type.LIMIT_BREACH, closed_at=None, acknowledged_at=None)
     told_to_nobody = opened.filter(~channels).count()
-    late = list(opened.filter(channels, ~delivered, timestamp__lt=Now() - LATE).order_by("timestamp")[:100])
+    owed = opened.filter(_is_taken_by_a_channel() | Q(failed), ~delivered, timestamp__lt=Now() - LATE)
+    late = list(owed.order_by("timestamp")[:100])
     detail = (
-        f"{opened.count()} breaches are open; {told_to_nobody} of portfolios without a channel, and {len(late)} "
-        f"of which nothing was delivered within {LATE.total_seconds():g} s."
+        f"{opened.count()} breaches are open and not acknowledged; {told_to_nobody} of portfolios without a "
+        f"channel, and {len(late)} of which nothing was delivered within {LATE.total_seconds():g} s."
     )
     return Diagnosis(detail, tuple(_findings(late)))
 

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-from django.db import OperationalError, connection
+from django.db import OperationalError, ProgrammingError, connection
+from psycopg.errors import InsufficientPrivilege
 
 from apps.operations.diagnosis.asking import rows, value
 from apps.operations.diagnosis.fixing import Fix
@@ -29,11 +30,14 @@ TRIES = 20
 _MOST = """
 SELECT current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int
 """
-_END_FOREIGN = """
-SELECT pid, pg_terminate_backend(pid) FROM pg_stat_activity
-WHERE backend_type = 'client backend' AND pid <> pg_backend_pid() AND state = 'idle'
+# Of our database: what others do in theirs on the same server is theirs.
+_FOREIGN_IDLE = """
+FROM pg_stat_activity
+WHERE backend_type = 'client backend' AND datname = current_database() AND pid <> pg_backend_pid() AND state = 'idle'
   AND application_name NOT LIKE %s AND clock_timestamp() - state_change > make_interval(secs => %s)
 """
+_FIND = f"SELECT pid {_FOREIGN_IDLE}"
+_END = f"SELECT pg_terminate_backend(pid) {_FOREIGN_IDLE} AND pid = %s"
 
 
 @register_probe("connections")
@@ -85,15 +89,31 @@ def end_foreign_idle() -> str:
     freed = 0
     for _ in range(TRIES):
         try:
-            ended = rows(_END_FOREIGN, [f"{OURS}%", FOREIGN_IDLE_SECONDS])
+            ended = _end_each()
         except OperationalError as error:
             if not is_out_of_connections(error):
                 raise
             connection.close()
             freed += _free_one_here()
             continue
-        return f"ended {len(ended) + freed} idle sessions of others than our processes"
+        return f"ended {ended + freed} idle sessions of others than our processes"
     raise OperationalError("No session became free: stop whoever opens them (docs/runbook.md#database-pool-exhausted).")
+
+
+def _end_each() -> int:
+    """One by one: a session that our role may not end, a superuser's say, is no reason to leave the others."""
+    chosen = [f"{OURS}%", FOREIGN_IDLE_SECONDS]
+    return sum(_end([*chosen, row["pid"]]) for row in rows(_FIND, chosen))
+
+
+def _end(chosen: list[Any]) -> bool:
+    """False where it is not idle any more as well."""
+    try:
+        return bool(value(_END, chosen))
+    except ProgrammingError as error:
+        if isinstance(error.__cause__, InsufficientPrivilege):
+            return False
+        raise
 
 
 def _free_one_here() -> int:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from apps.operations.diagnosis.asking import megabytes
+from apps.operations.diagnosis.fixing import Fix
 from apps.operations.diagnosis.registry import Diagnosis, Store, register_probe
 from apps.operations.findings import Finding, Status
 from nautilus.connections import redis_client
@@ -45,9 +46,18 @@ def _evictions(info: dict[str, Any]) -> Iterator[Finding]:
             Status.UNHEALTHY,
             f"Redis has thrown {info['evicted_keys']} keys away for want of memory: tasks' messages may be among them.",
             f"maxmemory-policy is {info['maxmemory_policy']}; expected noeviction.",
-            "scripts/manage.sh doctor --fix --only queue-lengths",
+            "scripts/manage.sh doctor --fix --only queue-lengths redis-memory",
             SECTION,
+            Fix("count evicted keys anew (CONFIG RESETSTAT)", count_anew),
         )
+
+
+def count_anew() -> str:
+    """Redis counts since its start: an eviction that was dealt with would be told of for ever."""
+    client = redis_client()
+    evicted = client.info("stats")["evicted_keys"]
+    client.config_resetstat()
+    return f"{evicted} keys were evicted until now; Redis' statistics are counted anew"
 
 
 def _fragmentation(info: dict[str, Any]) -> Iterator[Finding]:

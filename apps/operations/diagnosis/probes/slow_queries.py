@@ -1,11 +1,13 @@
 """Statements that are slow now, and those that are slow each time (pg_stat_statements)."""
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 from django.conf import settings
 
 from apps.operations.diagnosis.asking import rows, shortened, value
+from apps.operations.diagnosis.fixing import Fix
 from apps.operations.diagnosis.registry import Diagnosis, Store, register_probe
 from apps.operations.findings import Finding, Status
 
@@ -15,6 +17,9 @@ LEAST_CALLS = 5
 SECTION = "database-slow-query"
 
 _IS_COUNTED = "SELECT 1 FROM pg_extension WHERE extname = 'pg_stat_statements'"
+_COUNT_ANEW = """
+SELECT pg_stat_statements_reset(0, oid, %s) FROM pg_database WHERE datname = current_database()
+"""
 _IS_LOADED = "SELECT current_setting('shared_preload_libraries', true) ~ 'pg_stat_statements'"
 
 
@@ -52,6 +57,13 @@ def _on_average(found: list[dict[str, Any]]) -> Iterator[Finding]:
             Status.DEGRADED,
             f"A query takes {row['mean_ms']:,.0f} ms on average ({row['calls']} calls, up to {row['max_ms']:,.0f}).",
             f"queryid {row['queryid']}: {shortened(row['query'])}",
-            "scripts/manage.sh doctor --only missing-indexes bloat slow-queries",
+            "scripts/manage.sh doctor --fix --only missing-indexes bloat slow-queries",
             SECTION,
+            Fix(f"count the calls of queryid {row['queryid']} anew", partial(count_anew, row["queryid"])),
         )
+
+
+def count_anew(query_id: int) -> str:
+    """Of this statement alone: an average that remembers what was mended would be told of for ever."""
+    value(_COUNT_ANEW, [query_id])
+    return f"the calls of queryid {query_id} are counted anew; it is named again if it is slow {LEAST_CALLS} times more"

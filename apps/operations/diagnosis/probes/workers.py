@@ -8,6 +8,7 @@ import psutil
 from django.db.models import Count, Max
 from django.db.models.functions import Now
 
+from apps.operations.checks.workers import GONE_SECONDS
 from apps.operations.diagnosis.asking import megabytes
 from apps.operations.diagnosis.probes.file_descriptors import is_ours
 from apps.operations.diagnosis.registry import Diagnosis, Store, register_probe
@@ -36,7 +37,7 @@ def look() -> Diagnosis:
 
 def _silent(pulses: list[WorkerPulse]) -> Iterator[Finding]:
     for one in pulses:
-        if one.silent_seconds > SILENT_SECONDS:
+        if SILENT_SECONDS < one.silent_seconds <= GONE_SECONDS:
             yield Finding(
                 Status.DEGRADED,
                 f"{one.worker} is silent for {one.silent_seconds:.0f} s (queues {', '.join(one.queues)}).",
