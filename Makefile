@@ -50,7 +50,7 @@ test-thorough: $(DEV_STAMP) ## Runs the tests that go through thousands of cases
 
 .PHONY: test-faults
 test-faults: $(DEV_STAMP) ## Kills, stops, wipes and overloads a running platform: nothing that was submitted is lost
-	@exec $(BIN)/python -m pytest -n $(FAULT_WORKERS) --dist loadgroup -m 'faults and not endurance' $(ARGS)
+	@exec $(BIN)/python -m pytest -n $(FAULT_WORKERS) --dist loadscope -m 'faults and not endurance' $(ARGS)
 
 .PHONY: test-docker
 test-docker: $(DEV_STAMP) ## Carries docker/Dockerfile out in an empty Debian and runs what comes out (root, debootstrap; not part of .ci/run)

@@ -9,7 +9,6 @@ import pytest
 from tests.running import Platform, running_platform
 
 LINES_OF_EACH_LOG = 10
-SHARED = ("desk", "platform")
 
 
 @pytest.hookimpl(wrapper=True)
@@ -23,21 +22,6 @@ def pytest_runtest_makereport(item: Any) -> Generator[None, Any, Any]:
                 report.sections.extend(platform.log_ends(LINES_OF_EACH_LOG))
                 break
     return report
-
-
-@pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the marks in the same hook
-def pytest_collection_modifyitems(items: list[Any]) -> None:
-    """Tests that share a running platform go to one process of pytest-xdist; others stay together by their file."""
-    for item in items:
-        if hasattr(item, "_fixtureinfo") and not item.get_closest_marker("xdist_group"):
-            shared = next((name for name in SHARED if _is_shared(item, name)), str(item.path))
-            item.add_marker(pytest.mark.xdist_group(shared))
-
-
-def _is_shared(item: Any, fixture: str) -> bool:
-    """Modules have fixtures of their own by these names."""
-    definitions = item._fixtureinfo.name2fixturedefs.get(fixture)
-    return bool(definitions) and definitions[-1].scope in ("package", "session")
 
 
 @pytest.fixture(scope="session")

@@ -70,6 +70,15 @@ def pytest_runtest_logfinish() -> None:
         gc.collect()
 
 
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """`--dist loadscope` gives the tests of one running platform to one process: starting it takes a minute."""
+    if config.getvalue("dist") != "loadscope":
+        return None
+    from tests.sharing import SharedPlatforms
+
+    return SharedPlatforms(config, log)
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     from tests.faults.table import print_table
 

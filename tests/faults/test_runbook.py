@@ -20,13 +20,7 @@ from tests.faults.runbook import Command, commands_of_the_runbook
 from tests.faults.test_strategy_symptoms import STRATEGY, deploy, new_book, new_strategy, post_version
 from tests.running import ANALYZE
 
-# A desk of their own: these restart its services, while other processes try the symptoms on theirs.
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.faults,
-    pytest.mark.timeout(600),
-    pytest.mark.xdist_group("desk-commands"),
-]
+pytestmark = [pytest.mark.slow, pytest.mark.faults, pytest.mark.timeout(600)]
 
 HERE = [command for command in commands_of_the_runbook() if command.kind == ""]
 RISK = "/api/v1/sprint3/risk"

@@ -1,0 +1,22 @@
+"""Which tests go to the same process of pytest-xdist: those that share a running platform, else those of a file.
+
+By the file's path, because that is all that the process which hands them out knows. pytest-xdist's own groups
+(`xdist_group`) are without effect under pytest 9.2.
+"""
+
+from xdist.scheduler import LoadScopeScheduling
+
+# They run every script and command, and restart services: a desk of their own, beside that of the symptoms.
+COMMANDS = ("test_runbook.py", "test_health_script.py")
+WITH_PLATFORMS_OF_THEIR_OWN = ("test_backup_restore.py", "test_redis_failover.py")
+ON_THE_SESSIONS_PLATFORM = ("test_faults.py", "test_reserving_at_once.py", "test_cached_at_once.py")
+
+
+class SharedPlatforms(LoadScopeScheduling):
+    def _split_scope(self, nodeid: str) -> str:
+        folder, _, file = nodeid.partition("::")[0].rpartition("/")
+        if file in WITH_PLATFORMS_OF_THEIR_OWN:
+            return file
+        if folder == "tests/faults":
+            return "commands" if file in COMMANDS else "symptoms"
+        return "platform" if folder == "tests" and file in ON_THE_SESSIONS_PLATFORM else f"{folder}/{file}"
