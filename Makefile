@@ -38,7 +38,7 @@ run: $(RUN_STAMP) ## Starts everything on this machine and serves until Ctrl-C (
 
 .PHONY: test
 test: $(DEV_STAMP) $(NODE_STAMP) ## Runs the tests against real servers of their own, but for those below (ARGS='-k word' picks some)
-	@exec $(BIN)/python -m pytest -n $(WORKERS) --maxprocesses 4 -m 'not platform and not faults and not thorough and not docker' $(ARGS)
+	@exec $(BIN)/python -m pytest -n $(WORKERS) --maxprocesses 4 -m 'not platform and not faults and not operations and not thorough and not docker' $(ARGS)
 
 .PHONY: test-platform
 test-platform: $(DEV_STAMP) $(NODE_STAMP) ## Follows clients through a running platform, and the README and how-to word by word
@@ -55,6 +55,10 @@ test-faults: $(DEV_STAMP) ## Kills, stops, wipes and overloads a running platfor
 .PHONY: test-docker
 test-docker: $(DEV_STAMP) ## Carries docker/Dockerfile out in an empty Debian and runs what comes out (root, debootstrap; not part of .ci/run)
 	@exec $(BIN)/python -m pytest -m docker $(ARGS)
+
+.PHONY: test-operations
+test-operations: $(DEV_STAMP) ## Runs the scripts and every command of the runbook on a running platform; backs up, destroys, restores
+	@exec $(BIN)/python -m pytest -n 2 --dist loadscope -m operations $(ARGS)
 
 .PHONY: test-endurance
 test-endurance: $(DEV_STAMP) ## Repeats the faults that only show now and then (not part of .ci/run)

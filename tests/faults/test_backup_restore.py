@@ -21,7 +21,7 @@ from tests.faults.table import FaultLine
 from tests.running import ANALYZE, wait_until
 from tests.scripting import checked, run_line, run_on, run_script
 
-pytestmark = [pytest.mark.slow, pytest.mark.faults, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slow, pytest.mark.operations, pytest.mark.timeout(600)]
 
 SPRINT3 = "/api/v1/sprint3"
 BOOK = "/api/v1/portfolios/PORTFOLIO_001"

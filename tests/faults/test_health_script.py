@@ -15,7 +15,7 @@ from tests.faults.table import FaultLine
 from tests.running import ANALYZE, Platform, wait_until
 from tests.scripting import checked, run_on, run_remedy, run_script
 
-pytestmark = [pytest.mark.slow, pytest.mark.faults, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slow, pytest.mark.operations, pytest.mark.timeout(600)]
 
 MONITORING = "/api/v1/sprint3/risk/monitoring"
 SOCKETS = 40  # the desk's NAUTILUS_MAX_CONNECTIONS

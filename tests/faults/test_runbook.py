@@ -20,7 +20,7 @@ from tests.faults.runbook import Command, commands_of_the_runbook
 from tests.faults.test_strategy_symptoms import STRATEGY, deploy, new_book, new_strategy, post_version
 from tests.running import ANALYZE
 
-pytestmark = [pytest.mark.slow, pytest.mark.faults, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slow, pytest.mark.operations, pytest.mark.timeout(600)]
 
 HERE = [command for command in commands_of_the_runbook() if command.kind == ""]
 RISK = "/api/v1/sprint3/risk"

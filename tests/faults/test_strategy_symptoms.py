@@ -103,8 +103,8 @@ def test_versions_in_conflict_become_a_merge_request_and_are_resolved(desk, faul
     (error,) = refused["errors"]
     assert error["code"] == "merge_conflict"
     line.seen(error["detail"])
-    resolved = desk.ask("POST", f"{STRATEGY}/versions/CLASH/resolve", json={"conflict_resolution": "latest"})
-    assert resolved
+    resolved = desk.ask("POST", f"{STRATEGY}/versions/CLASH/resolve", 201, json={"conflict_resolution": "latest"})
+    assert (resolved["is_head"], resolved["merged_from"]) == (True, 3)
     versions = desk.ask("GET", f"{STRATEGY}/versions/CLASH")["results"]
     line.mended(lost=3 - len({version["version"] for version in versions if version["version"] <= 3}))
 
@@ -120,12 +120,13 @@ def test_history_that_somebody_has_changed_is_told_and_not_deployed(desk, fault_
     said = desk.wait_for_symptom("deployments", "version-history-corrupted", 60)
     assert "BROKEN" in said["cause"]
     line.seen(said["symptom"])
-    where = {"strategy_id": "BROKEN", "version": 1, "portfolio_id": "BROKEN_BOOK", "environment": "paper"}
-    refused = desk.ask("POST", f"{STRATEGY}/deploy", 409, json={**where, "symbols": ["AAPL"]})
-    assert refused["errors"][0]["code"] == "history_broken"
+    refused = deploy(desk, "BROKEN", "BROKEN_BOOK")
+    wait_for_status(desk, refused, "failed")
+    assert "BROKEN" in desk.ask("GET", f"{STRATEGY}/deployments/{refused}")["reason"]
     line.cured()
     _write_past_the_trigger(desk, "UPDATE strategy_versions SET message = 'weight 0.1' WHERE strategy_id = 'BROKEN'")
     assert desk.ask("POST", f"{STRATEGY}/versions/BROKEN/rebuild-history")["valid"]
+    wait_for_status(desk, deploy(desk, "BROKEN", "BROKEN_BOOK"), "active")
     line.mended(lost=0)
 
 
