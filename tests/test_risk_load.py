@@ -47,7 +47,8 @@ SELECT portfolio_id, symbol, quantity, price, now() FROM bought RETURNING 1
 @pytest.fixture(scope="module")
 def own_platform() -> Iterator[Platform]:
     home = Path(tempfile.mkdtemp(prefix="nautilus-load-"))
-    with running_platform(home, NAUTILUS_RISK_CHUNK_PORTFOLIOS="25") as platform:
+    # With the sample jobs, so that no paper portfolio is empty.
+    with running_platform(home, jobs=True, NAUTILUS_RISK_CHUNK_PORTFOLIOS="25") as platform:
         yield platform
     shutil.rmtree(home, ignore_errors=True)
 
