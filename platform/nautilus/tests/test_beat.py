@@ -21,7 +21,7 @@ from nautilus.local.home import ROOT
 from nautilus.pulses import SchedulerPulse
 from tests.running import wait_until
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.slow, pytest.mark.faults, pytest.mark.timeout(120)]
 
 QUEUES = ("maintenance_queue", "analytics_queue")
 EVERY_SECOND = "alerts.send_due"

@@ -27,7 +27,7 @@ from nautilus.tests.ill_worker import CONSUMER_GONE, DEAF, STUCK, echo, hold
 from nautilus.watchdog import EXIT_CODE, LOOK_SECONDS, OVERDUE_SECONDS, WorkerState
 from tests.running import wait_until
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.slow, pytest.mark.faults, pytest.mark.timeout(120)]
 
 QUEUE = "maintenance_queue"
 WORKER = "ill@desk"
