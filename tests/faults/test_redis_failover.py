@@ -139,7 +139,7 @@ def test_sentinels_promote_by_themselves_and_everything_follows(folder, fault_li
         sink = stack.enter_context(running_sink())
         desk = stack.enter_context(desk_on(folder, sentinels.url, sink))
         platform, (first, second) = desk.platform, servers
-        workers, work = workers_of(platform), Submitted(platform, 0)
+        work = Submitted(platform, 0)
         client = stack.enter_context(platform.client())
         with following(platform, "news") as follower:
             broadcast_until_taken(client, "news", 1)
