@@ -23,6 +23,8 @@ WORKERS ?= auto
 FAULT_WORKERS ?= 3
 
 export PYTHONPATH := $(CURDIR):$(CURDIR)/platform
+# A platform has a dozen processes of Python, and each would compile all of our modules anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 # Settings are read, nothing is connected: enough for linters and for comparing models with migrations.
 PLACEHOLDERS := NAUTILUS_SECRET_KEY=only-for-reading-the-settings-not-for-serving \

@@ -5,14 +5,24 @@ By the file's path, because that is all that the process which hands them out kn
 """
 
 from xdist.scheduler import LoadScopeScheduling
+from xdist.workermanage import WorkerController
 
 # They run every script and command, and restart services: a desk of their own, beside that of the symptoms.
 COMMANDS = ("test_runbook.py", "test_health_script.py")
 WITH_PLATFORMS_OF_THEIR_OWN = ("test_backup_restore.py", "test_redis_failover.py")
 ON_THE_SESSIONS_PLATFORM = ("test_faults.py", "test_reserving_at_once.py", "test_cached_at_once.py")
+# What takes minutes and is begun last is waited for by all other processes. pytest-xdist itself begins with those that
+# have the most tests.
+BEGUN_FIRST = ("symptoms", "commands", "tests/test_alerts_arrive.py", "test_redis_failover.py", "platform")
 
 
 class SharedPlatforms(LoadScopeScheduling):
+    def _assign_work_unit(self, node: WorkerController) -> None:
+        for scope in reversed(BEGUN_FIRST):
+            if scope in self.workqueue:
+                self.workqueue.move_to_end(scope, last=False)
+        super()._assign_work_unit(node)
+
     def _split_scope(self, nodeid: str) -> str:
         folder, _, file = nodeid.partition("::")[0].rpartition("/")
         if file in WITH_PLATFORMS_OF_THEIR_OWN:

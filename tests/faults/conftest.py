@@ -22,6 +22,14 @@ def desk() -> Iterator[Desk]:
     shutil.rmtree(home, ignore_errors=True)
 
 
+@pytest.fixture(autouse=True)
+def everything_runs_afterwards(request: pytest.FixtureRequest) -> Iterator[None]:
+    """A test that fails in the middle of its fault must not make those fail that come after it."""
+    yield
+    if "desk" in request.fixturenames:
+        request.getfixturevalue("desk").platform.start_stopped()
+
+
 @pytest.fixture
 def fault_line(record_property: Callable[[str, Any], None]) -> Iterator[Callable[[str], FaultLine]]:
     """Makes the test's line of the table; one that was begun must be filled."""

@@ -114,7 +114,7 @@ def test_task_that_asks_for_too_much_memory_fails_alone_and_says_so(desk: Desk, 
         assert after["status"] == "succeeded", after
         line.mended(lost=0)
         assert small.poll() is None
-        assert pulse_of(desk, "risk-worker").lost == 0
+        assert wait_for_worker(desk, "risk-worker", small.pid).lost == 0
     desk.platform.start("risk-worker")
     desk.wait_until_healthy("workers", 120)
 

@@ -106,13 +106,8 @@ class _Launch:
             self._wait("redis", lambda: valkey_ready(self._local["REDIS_URL"], READY_TIMEOUT_SECONDS, self._check))
 
     def _fill_database(self) -> None:
-        for title, command in (
-            ("Migrations", ["migrate", "--noinput"]),
-            ("Sample book and strategies", ["load_sample_strategies"]),
-            ("Users", ["ensure_local_users"]),
-        ):
-            with self._phase(title):
-                self._manage(command)
+        with self._phase("Migrations, sample book and strategies, users"):
+            self._manage("prepare_local")
 
     def _start_platform(self) -> None:
         with self._phase("Web, workers, scheduler, Flower"):
@@ -219,14 +214,12 @@ class _Launch:
     def _log_of(self, name: str) -> str:
         return name if name != "workers" else next(p.name for p in self._processes if p.worker_name)
 
-    def _manage(self, arguments: list[str]) -> None:
-        name = f"manage-{arguments[0]}"
+    def _manage(self, command: str) -> None:
+        log = self._home.log(f"manage-{command}")
         environment = {**self._environment(), "NAUTILUS_ADMIN_PASSWORD": self._local["NAUTILUS_ADMIN_PASSWORD"]}
-        code = run_to_end([sys.executable, str(ROOT / "manage.py"), *arguments], environment, self._home.log(name))
+        code = run_to_end([sys.executable, str(ROOT / "manage.py"), command], environment, log)
         if code != 0:
-            raise ServerFailedError(
-                f"manage.py {' '.join(arguments)}", f"ended with exit code {code}", self._home.log(name)
-            )
+            raise ServerFailedError(f"manage.py {command}", f"ended with exit code {code}", log)
 
     def _print_addresses(self) -> None:
         local = f"http://localhost:{self._local['NAUTILUS_PORT']}"

@@ -24,7 +24,7 @@ UNHEALTHY_SHARE = 0.95
 FOREIGN_IDLE_SECONDS = 5.0
 SECTION = "database-pool-exhausted"
 REMEDY = "scripts/manage.sh doctor --fix --only connections"
-TRIES = 20
+TRIES = 40
 
 # Regular sessions: those that PostgreSQL keeps for superusers are not for clients.
 _MOST = """
@@ -37,6 +37,7 @@ WHERE backend_type = 'client backend' AND datname = current_database() AND pid <
   AND application_name NOT LIKE %s AND clock_timestamp() - state_change > make_interval(secs => %s)
 """
 _FIND = f"SELECT pid {_FOREIGN_IDLE}"
+_COUNT = f"SELECT count(*) {_FOREIGN_IDLE}"
 _END = f"SELECT pg_terminate_backend(pid) {_FOREIGN_IDLE} AND pid = %s"
 
 
@@ -84,19 +85,21 @@ def end_foreign_idle() -> str:
     """Ends the idle sessions that none of our processes holds.
 
     Where not even we are given a session, and the server is on this machine, one of its processes is asked to end as
-    pg_terminate_backend does it: one whose title says that it is idle, and so in no transaction.
+    pg_terminate_backend does it: one whose title says that it is idle, and so in no transaction. Those that have just
+    become idle are waited for: whoever takes every session at once has them all from the same few seconds.
     """
-    freed = 0
+    ended, settled_by = 0, time.monotonic() + FOREIGN_IDLE_SECONDS + 1
     for _ in range(TRIES):
         try:
-            ended = _end_each()
+            ended += _end_each()
+            if not _others_idle() or time.monotonic() >= settled_by:
+                return f"ended {ended} idle sessions of others than our processes"
+            time.sleep(0.5)
         except OperationalError as error:
             if not is_out_of_connections(error):
                 raise
             connection.close()
-            freed += _free_one_here()
-            continue
-        return f"ended {ended + freed} idle sessions of others than our processes"
+            ended += _free_one_here()
     raise OperationalError("No session became free: stop whoever opens them (docs/runbook.md#database-pool-exhausted).")
 
 
@@ -104,6 +107,11 @@ def _end_each() -> int:
     """One by one: a session that our role may not end, a superuser's say, is no reason to leave the others."""
     chosen = [f"{OURS}%", FOREIGN_IDLE_SECONDS]
     return sum(_end([*chosen, row["pid"]]) for row in rows(_FIND, chosen))
+
+
+def _others_idle() -> int:
+    """However short they have been idle."""
+    return int(value(_COUNT, [f"{OURS}%", 0.0]))
 
 
 def _end(chosen: list[Any]) -> bool:
