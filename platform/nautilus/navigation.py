@@ -79,7 +79,7 @@ def admin_site(flower_url: str | None) -> dict[str, Any]:
         "SITE_HEADER": "Nautilus",
         "SITE_SUBHEADER": "Risk and analytics",
         "SITE_SYMBOL": "sailing",
-        "SITE_URL": "/api/docs",
+        "SITE_URL": "/",
         "SIDEBAR": {"navigation": [*lists, {"title": "Elsewhere", "items": _elsewhere(flower_url)}]},
     }
 

@@ -265,13 +265,16 @@ INSTALLED_APPS = [
     "apps.analytics",
     "apps.strategies",
     "apps.operations",
+    "apps.dashboard",
 ]
 
 MIDDLEWARE = [
     "nautilus.logs.requests.RequestLog",  # the outermost: its id is on every line and in every answer
     "nautilus.counting.http.CountRequests",  # outermost: it times what a client waits for
     "nautilus.counting.http.ScrapedByAddress",
+    "nautilus.compression.CompressPages",
     "django.middleware.security.SecurityMiddleware",
+    "csp.middleware.CSPMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "nautilus.api.paths.TrailingSlashMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -356,6 +359,22 @@ SECURE_CONTENT_TYPE_NOSNIFF = True
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if BEHIND_TLS_PROXY else None
 X_FRAME_OPTIONS = "DENY"
 DATA_UPLOAD_MAX_MEMORY_SIZE = IMPORT_MAX_BYTES
+LOGIN_URL = "dashboard:sign-in"
+# Of our own pages. The admin's Alpine needs unsafe-eval, and Swagger's page an inline script.
+CONTENT_SECURITY_POLICY = {
+    "EXCLUDE_URL_PREFIXES": ["/admin", "/api/docs"],
+    "DIRECTIVES": {
+        "default-src": ["'none'"],
+        "script-src": ["'self'"],
+        "style-src": ["'self'"],
+        "img-src": ["'self'", "data:"],
+        "font-src": ["'self'"],
+        "connect-src": ["'self'"],  # the page's own socket as well
+        "form-action": ["'self'"],
+        "frame-ancestors": ["'none'"],
+        "base-uri": ["'none'"],
+    },
+}
 
 vars().update({name: value for name, value in EMAIL_URL.items() if name.startswith("EMAIL_")})
 EMAIL_TIMEOUT = ALERT_TIMEOUT_SECONDS
@@ -503,7 +522,7 @@ LOGGING = logging_config(
 # --- The admin ----------------------------------------------------------------------------------------
 # Where Flower is for a browser; `make run` gives the port of the one that it started on this machine.
 _FLOWER_PORT = os.environ.get("NAUTILUS_FLOWER_PORT") if LOCAL_OPERATOR else None
-_FLOWER_URL = os.environ.get("NAUTILUS_FLOWER_URL") or (_FLOWER_PORT and f"http://localhost:{_FLOWER_PORT}/")
+FLOWER_URL = os.environ.get("NAUTILUS_FLOWER_URL") or (f"http://localhost:{_FLOWER_PORT}/" if _FLOWER_PORT else "")
 
 LOGIN_REDIRECT_URL = "/admin/"  # for who signs in at /admin/login/ itself
-UNFOLD = admin_site(_FLOWER_URL or None)
+UNFOLD = admin_site(FLOWER_URL or None)

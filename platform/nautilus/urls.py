@@ -2,7 +2,6 @@
 
 from django.contrib import admin
 from django.urls import include, path
-from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
 SPRINT3 = "api/v1/sprint3/"
@@ -22,7 +21,7 @@ urlpatterns = [
     path("api/schema", SpectacularAPIView.as_view(), name="schema"),
     path("api/docs", SpectacularSwaggerView.as_view(url_name="schema"), name="docs"),
     path("admin/", admin.site.urls),
-    path("", RedirectView.as_view(url="/api/docs")),  # until the dashboard stands there
+    path("", include("apps.dashboard.urls")),
 ]
 
 handler400 = "nautilus.api.errors.bad_request"

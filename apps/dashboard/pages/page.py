@@ -1,0 +1,93 @@
+"""What all pages of the dashboard share: who may open them, where they stand in the navigation, how they fail.
+
+A page is a subclass of `Page`. A GET answers with `template_name`; where htmx asks, with the template that `fragments`
+names for the element that is to be filled (`HX-Target`), from the same context.
+"""
+
+from http import HTTPStatus
+from typing import Any, ClassVar
+from urllib.parse import urlencode
+
+from django.conf import settings
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
+from django.shortcuts import render
+from django.urls import reverse
+from django.views.generic import TemplateView
+from rest_framework.exceptions import APIException
+
+from apps.dashboard.navigation import entries_for
+from apps.portfolios.access import visible_portfolios
+from nautilus.api.access import ROLES, has_role, roles_of
+from nautilus.api.errors import DomainError
+
+EVERYBODY = ("viewer", "operator")
+
+
+class Page(TemplateView):
+    """`title` is the heading, `entry` the navigation's entry it belongs to, `roles` those of which one is needed."""
+
+    http_method_names: ClassVar[list[str]] = ["get", "head", "options"]
+    title: ClassVar[str] = ""
+    entry: ClassVar[str] = ""
+    roles: ClassVar[tuple[str, ...]] = EVERYBODY
+    fragments: ClassVar[dict[str, str]] = {}
+
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        if not request.user.is_authenticated:
+            return _to_sign_in(request)
+        try:
+            self._check_role()
+            response: HttpResponseBase = super().dispatch(request, *args, **kwargs)
+            if isinstance(response, HttpResponse) and hasattr(response, "render"):
+                response.render()  # inside, so that what a template asks for fails here as well
+            response["Cache-Control"] = "no-store"  # whoever signs out must not be shown it by the way back
+            return response
+        except DomainError as error:
+            return error_page(request, error.status, error.detail, error.remedy)
+        except APIException as error:
+            return error_page(request, error.status_code, str(error.detail))
+        except PermissionDenied as error:
+            return error_page(request, HTTPStatus.FORBIDDEN, str(error))
+        except Http404 as error:
+            return error_page(request, HTTPStatus.NOT_FOUND, str(error))
+
+    def _check_role(self) -> None:
+        if not any(has_role(self.request.user, role) for role in self.roles):
+            needed = "' or '".join(self.roles)
+            raise PermissionDenied(f"This page needs the role '{needed}', which your user does not have.")
+
+    def get_template_names(self) -> list[str]:
+        target = self.request.headers.get("HX-Target", "") if self.request.headers.get("HX-Request") else ""
+        return [self.fragments.get(target, str(self.template_name))]
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        return super().get_context_data(**kwargs) | frame_of(self.request) | {"title": self.title, "entry": self.entry}
+
+
+def frame_of(request: HttpRequest) -> dict[str, Any]:
+    """What the frame around every page needs: `may.trader` and the like, the navigation, the portfolios to choose."""
+    held = roles_of(request.user)
+    portfolios = visible_portfolios(request.user).filter(closed_at=None).order_by("id").values("id", "name")
+    return {
+        "may": {role: role in held for role in ROLES},
+        "entries": entries_for(held),
+        "portfolios_to_choose": portfolios,
+        "admin_url": reverse("admin:index") if request.user.is_staff else "",  # type: ignore[union-attr]
+        "flower_url": settings.FLOWER_URL if {"operator", "admin"} & held else "",
+    }
+
+
+def error_page(request: HttpRequest, status: int, detail: str, remedy: str = "") -> HttpResponse:
+    """The same words that the API answers with; to htmx as a line that takes the place of what was asked for."""
+    said = {"status": int(status), "reason": HTTPStatus(status).phrase, "detail": detail, "remedy": remedy}
+    if request.headers.get("HX-Request"):
+        return render(request, "dashboard/parts/failed.html", said, status=status)
+    return render(request, "dashboard/error.html", said | frame_of(request) | {"title": said["reason"]}, status=status)
+
+
+def _to_sign_in(request: HttpRequest) -> HttpResponse:
+    """A fragment cannot show the sign-in page: htmx is told to leave for it."""
+    if not request.headers.get("HX-Request"):
+        return HttpResponseRedirect(f"{reverse('dashboard:sign-in')}?{urlencode({'next': request.get_full_path()})}")
+    return HttpResponse(status=HTTPStatus.UNAUTHORIZED, headers={"HX-Redirect": reverse("dashboard:sign-in")})

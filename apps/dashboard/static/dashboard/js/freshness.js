@@ -1,0 +1,31 @@
+/**
+ * Nothing stale looks fresh: every `<time data-fresh datetime="…" data-stale-seconds="15">` says its age, and looks
+ * stale from so many seconds on. One that has no `datetime` says why it has none, in `data-none`.
+ */
+
+import { secondsSince, span } from "./format.js";
+
+const EVERY_MILLISECONDS = 1000;
+
+/** @param {HTMLElement} element */
+function age(element) {
+  const moment = element.getAttribute("datetime");
+  const seconds = moment ? secondsSince(moment) : Infinity;
+  const words = moment ? `${span(seconds)} ago` : (element.dataset.none ?? "never");
+  if (element.textContent !== words) element.textContent = words;
+  element.classList.toggle("is-stale", !element.dataset.staleSeconds ? false : seconds > Number(element.dataset.staleSeconds));
+}
+
+export const ageAll = () => document.querySelectorAll("time[data-fresh]").forEach((each) => age(/** @type {HTMLElement} */ (each)));
+
+/** @param {Element | null} element @param {string | null} moment ISO 8601 */
+export function freshen(element, moment) {
+  if (!element) return;
+  if (moment) element.setAttribute("datetime", moment);
+  else element.removeAttribute("datetime");
+  age(/** @type {HTMLElement} */ (element));
+}
+
+setInterval(ageAll, EVERY_MILLISECONDS);
+document.addEventListener("htmx:afterSwap", ageAll);
+ageAll();
