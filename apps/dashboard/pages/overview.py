@@ -135,8 +135,10 @@ def _row(
 
 def _bar(name: str, kind: str, title: str, figures: dict[str, Any], limits: list[RiskLimit]) -> Bar:
     limit = next((limit for limit in limits if limit.kind == kind), None)
-    current = figures.get(name, limit.current_value if limit else None)
-    return Bar(name, title, current, limit and limit.threshold_value, limit and limit.warning_threshold)
+    if limit is None:
+        return Bar(name, title, figures.get(name), None, None)
+    current = figures.get(name, limit.current_value)
+    return Bar(name, title, current, limit.threshold_value, limit.warning_threshold)
 
 
 def _limits(portfolios: Iterable[Portfolio]) -> dict[str, list[RiskLimit]]:

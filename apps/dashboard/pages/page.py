@@ -27,7 +27,7 @@ EVERYBODY = ("viewer", "operator")
 class Page(TemplateView):
     """`title` is the heading, `entry` the navigation's entry it belongs to, `roles` those of which one is needed."""
 
-    http_method_names: ClassVar[list[str]] = ["get", "head", "options"]
+    http_method_names = ["get", "head", "options"]
     title: ClassVar[str] = ""
     entry: ClassVar[str] = ""
     roles: ClassVar[tuple[str, ...]] = EVERYBODY
@@ -37,12 +37,7 @@ class Page(TemplateView):
         if not request.user.is_authenticated:
             return _to_sign_in(request)
         try:
-            self._check_role()
-            response: HttpResponseBase = super().dispatch(request, *args, **kwargs)
-            if isinstance(response, HttpResponse) and hasattr(response, "render"):
-                response.render()  # inside, so that what a template asks for fails here as well
-            response["Cache-Control"] = "no-store"  # whoever signs out must not be shown it by the way back
-            return response
+            return self._answer(request, *args, **kwargs)
         except DomainError as error:
             return error_page(request, error.status, error.detail, error.remedy)
         except APIException as error:
@@ -51,6 +46,14 @@ class Page(TemplateView):
             return error_page(request, HTTPStatus.FORBIDDEN, str(error))
         except Http404 as error:
             return error_page(request, HTTPStatus.NOT_FOUND, str(error))
+
+    def _answer(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        self._check_role()
+        response = super().dispatch(request, *args, **kwargs)
+        if hasattr(response, "render"):
+            response.render()  # now, so that what a template asks for fails here as well
+        response["Cache-Control"] = "no-store"  # whoever signs out must not be shown it by the way back
+        return response
 
     def _check_role(self) -> None:
         if not any(has_role(self.request.user, role) for role in self.roles):
@@ -73,7 +76,7 @@ def frame_of(request: HttpRequest) -> dict[str, Any]:
         "may": {role: role in held for role in ROLES},
         "entries": entries_for(held),
         "portfolios_to_choose": portfolios,
-        "admin_url": reverse("admin:index") if request.user.is_staff else "",  # type: ignore[union-attr]
+        "admin_url": reverse("admin:index") if request.user.is_staff else "",
         "flower_url": settings.FLOWER_URL if {"operator", "admin"} & held else "",
     }
 

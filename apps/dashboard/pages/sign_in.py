@@ -4,7 +4,6 @@ from typing import Any
 
 from django.contrib.auth.forms import AuthenticationForm
 from django.contrib.auth.views import LoginView, LogoutView
-from django.urls import reverse_lazy
 
 
 class SignInForm(AuthenticationForm):
@@ -22,9 +21,9 @@ class SignInPage(LoginView):
     template_name = "dashboard/sign_in.html"
     authentication_form = SignInForm
     redirect_authenticated_user = True
-    next_page = reverse_lazy("dashboard:overview")
+    next_page = "dashboard:overview"
     extra_context = {"title": "Sign in"}
 
 
 class SignOut(LogoutView):
-    next_page = reverse_lazy("dashboard:sign-in")
+    next_page = "dashboard:sign-in"

@@ -12,7 +12,7 @@ from django.utils.safestring import SafeString, mark_safe
 
 register = template.Library()
 
-DASH = "–"
+DASH = "\N{EN DASH}"
 MINUS = "\N{MINUS SIGN}"
 
 Number = float | int | None
@@ -100,10 +100,11 @@ _TONES = {
 def usage(current: Number, threshold: Number, warning: Number, label: str) -> SafeString:
     """A bar of what is used of a limit, with a mark where it warns. Drawn by attributes: no style is inline."""
     share = None if current is None or not threshold else max(current / threshold, 0.0)
-    kind = "unknown" if share is None else "bad" if share > 1 else "warning" if warning and current > warning else ""
+    warns = bool(warning and current is not None and current > warning)
+    kind = "unknown" if share is None else "bad" if share > 1 else "warning" if warns else ""
     mark = 100 * warning / threshold if warning and threshold else 100
     words = f"{label}: unknown" if share is None else f"{label}: {100 * share:.0f} % of the limit"
-    return mark_safe(  # noqa: S308: numbers, and a label that is escaped
+    return mark_safe(  # noqa: S308 (numbers, and a label that is escaped)
         f'<svg class="usage {kind}" role="img" aria-label="{escape(words)}" preserveAspectRatio="none">'
         f'<rect width="{min(100 * (share or 0), 100):.1f}%" height="100%"></rect>'
         f'<line x1="{mark:.1f}%" x2="{mark:.1f}%" y1="0" y2="100%"></line></svg>'
@@ -121,7 +122,7 @@ def spark(values: list[float], label: str) -> SafeString:
         f"{100 * place / (len(values) - 1):.1f},{26 - 24 * (value - low) / scale:.1f}"
         for place, value in enumerate(values)
     )
-    return mark_safe(  # noqa: S308: numbers, and a label that is escaped
+    return mark_safe(  # noqa: S308 (numbers, and a label that is escaped)
         f'<svg class="spark" role="img" aria-label="{escape(label)}" viewBox="0 0 100 28" preserveAspectRatio="none">'
         f'<polyline points="{points}"></polyline></svg>'
     )
