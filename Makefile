@@ -40,11 +40,15 @@ run: $(RUN_STAMP) ## Starts everything on this machine and serves until Ctrl-C (
 
 .PHONY: test
 test: $(DEV_STAMP) $(NODE_STAMP) ## Runs the tests against real servers of their own, but for those below (ARGS='-k word' picks some)
-	@exec $(BIN)/python -m pytest -n $(WORKERS) --maxprocesses 4 -m 'not platform and not faults and not operations and not thorough and not docker' $(ARGS)
+	@exec $(BIN)/python -m pytest -n $(WORKERS) --maxprocesses 4 -m 'not platform and not faults and not operations and not thorough and not docker and not browser' $(ARGS)
 
 .PHONY: test-platform
 test-platform: $(DEV_STAMP) $(NODE_STAMP) ## Follows clients through a running platform, and the README and how-to word by word
 	@exec $(BIN)/python -m pytest -m platform $(ARGS)
+
+.PHONY: test-browser
+test-browser: $(DEV_STAMP) ## Walks through the dashboard's pages in a real browser, on a running platform
+	@exec $(BIN)/python -m pytest -m browser $(ARGS)
 
 .PHONY: test-thorough
 test-thorough: $(DEV_STAMP) ## Runs the tests that go through thousands of cases
@@ -82,6 +86,10 @@ format: $(DEV_STAMP) ## Formats the code and mends what can be mended by itself
 .PHONY: bench
 bench: $(DEV_STAMP) ## Runs the benchmarks beside their bare counterparts
 	@exec $(BIN)/python -m benchmarks $(ARGS)
+
+.PHONY: screenshots
+screenshots: $(DEV_STAMP) ## Draws docs/images/dashboard anew: every page in light and dark, on a running platform
+	@exec $(BIN)/python -m tests.browser_pages.pictures
 
 .PHONY: migrations-check
 migrations-check: $(RUN_STAMP) ## Fails where the models have changed and no migration says so

@@ -7,6 +7,7 @@ from rich.console import Console
 
 from benchmarks import (
     all_portfolios,
+    dashboard,
     http_servers,
     monitor,
     one_portfolio,
@@ -22,6 +23,7 @@ from benchmarks.measuring import keep
 
 BENCHMARKS: dict[str, Any] = {
     "all_portfolios": all_portfolios,
+    "dashboard": dashboard,
     "http_servers": http_servers,
     "monitor": monitor,
     "one_portfolio": one_portfolio,

@@ -9,6 +9,7 @@ def test_a_page(browser: Browser, platform: Platform):
 
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
@@ -25,6 +26,12 @@ PATIENCE_SECONDS = 60
 # Not for a whole session: while Playwright runs, its event loop stands in the way of every other one in the thread.
 @pytest.fixture(name="browser")
 def browser_of_a_test() -> Iterator[Browser]:
+    with running_browser() as browser:
+        yield browser
+
+
+@contextmanager
+def running_browser() -> Iterator[Browser]:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=_chromium(), args=FLAGS)
         yield browser

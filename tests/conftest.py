@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.running import Platform, running_platform
+from tests.running import Platform, named_platform, running_platform
 
 LINES_OF_EACH_LOG = 10
 
@@ -18,7 +18,7 @@ def pytest_runtest_makereport(item: Any) -> Generator[None, Any, Any]:
     if report.failed:
         for value in getattr(item, "funcargs", {}).values():
             platform = getattr(value, "platform", value)
-            if isinstance(platform, Platform):
+            if isinstance(platform, Platform) and platform.process:
                 report.sections.extend(platform.log_ends(LINES_OF_EACH_LOG))
                 break
     return report
@@ -26,9 +26,15 @@ def pytest_runtest_makereport(item: Any) -> Generator[None, Any, Any]:
 
 @pytest.fixture(scope="session")
 def platform(request: pytest.FixtureRequest) -> Iterator[Platform]:
-    """One running platform for the whole session, with the sample book; with its jobs where clients are followed."""
+    """One running platform for the whole session, with the sample book; with its jobs where clients are followed.
+
+    NAUTILUS_TEST_PLATFORM=HOME:PORT names one that runs already (tests/browser_pages/conftest.py).
+    """
+    if running := named_platform():
+        yield running
+        return
     home = Path(tempfile.mkdtemp(prefix="nautilus-platform-"))
-    jobs = any(item.get_closest_marker("platform") for item in request.session.items)
-    with running_platform(home, jobs=jobs) as platform:
+    follows = (item.get_closest_marker(name) for item in request.session.items for name in ("platform", "browser"))
+    with running_platform(home, jobs=any(follows)) as platform:
         yield platform
     shutil.rmtree(home, ignore_errors=True)

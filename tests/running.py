@@ -38,7 +38,7 @@ class Platform:
     home: Home
     port: int
     flower_port: int
-    process: "subprocess.Popen[str]"
+    process: "subprocess.Popen[str] | None"  # None: somebody else's, not to be stopped
 
     @property
     def address(self) -> str:
@@ -104,6 +104,12 @@ def _group(name: str) -> str:
     return "stores" if name in ("postgres", "redis") else "nautilus"
 
 
+def named_platform() -> Platform | None:
+    """That of NAUTILUS_TEST_PLATFORM=HOME:PORT, which runs already and is somebody else's."""
+    folder, _, port = os.environ.get("NAUTILUS_TEST_PLATFORM", "").rpartition(":")
+    return Platform(Home(Path(folder).resolve()), int(port), 0, None) if folder else None
+
+
 @contextmanager
 def running_platform(home: Path, *, jobs: bool = False, **settings: str) -> Iterator[Platform]:
     """`python -m nautilus.local run` on a home and ports of its own, until the block ends; `jobs`: the sample jobs."""
@@ -155,7 +161,7 @@ def another_web_process(
             *flags,
         ],
         cwd=ROOT,
-        env={**os.environ, **_environment_of(platform)},
+        env={**os.environ, **environment_of(platform)},
         stderr=subprocess.DEVNULL,
     )
     try:
@@ -166,7 +172,7 @@ def another_web_process(
         process.wait()
 
 
-def _environment_of(platform: Platform) -> dict[str, str]:
+def environment_of(platform: Platform) -> dict[str, str]:
     """What the platform's own processes were started with: also where this process has other servers."""
     theirs = psutil.Process(platform.pid("web")).environ()
     return {name: value for name, value in theirs.items() if name.startswith(("NAUTILUS_", "DATABASE_", "REDIS_"))}

@@ -19,7 +19,7 @@ ENTRIES = (
     Entry("portfolio", "Portfolio", "portfolio"),
     Entry("performance", "Performance", "performance"),
     Entry("limits", "Limits and alerts", "limits"),
-    Entry("strategies", "Strategies", "strategies"),
+    Entry("strategies", "Strategies", "strategies", ("viewer", "operator")),
     Entry("tasks", "Tasks", "tasks", ("viewer", "operator")),
     Entry("operations", "Operations", "operations", ("viewer", "operator")),
 )

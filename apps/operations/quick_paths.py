@@ -8,6 +8,7 @@ PATHS = frozenset(
     (
         "/health",
         "/metrics",
+        "/operations/health",  # the dashboard's, as HTML
         *(f"/api/v1/sprint3/{part}/health" for part in ("system", "risk", "analytics")),
     )
 )

@@ -3,9 +3,11 @@
 import secrets
 from typing import Any
 
+from django.db.models import OuterRef, QuerySet, Subquery
+
 from apps.portfolios.models import Portfolio
 from apps.risk.errors_alerts import ChannelNotFoundError, SecretError
-from apps.risk.models import AlertChannel
+from apps.risk.models import AlertChannel, AlertDelivery
 from apps.risk.notifications import notifier_of
 
 LEAST_SECRET_CHARACTERS = 16
@@ -62,3 +64,12 @@ def get_channel(portfolio: Portfolio, channel_id: int) -> AlertChannel:
     if channel is None:
         raise ChannelNotFoundError(channel_id, portfolio.pk)
     return channel
+
+
+def last_deliveries(channels: QuerySet[AlertChannel]) -> dict[int, AlertDelivery]:
+    """The newest delivery of each of these channels that had any, by the channel's id."""
+    last = AlertDelivery.objects.filter(channel=OuterRef("pk")).order_by("-created_at").values("pk")[:1]
+    ids = channels.order_by().values_list(Subquery(last), flat=True)
+    return {
+        delivery.channel_id: delivery for delivery in AlertDelivery.objects.filter(pk__in=ids) if delivery.channel_id
+    }

@@ -22,6 +22,8 @@ from apps.risk.errors import (
 from apps.risk.kernels.historical import scenario_pnl
 from apps.risk.methods import PricedBook
 
+NAMED_SYMBOLS = 20  # in a refusal
+
 
 @dataclass(frozen=True, slots=True)
 class Book:
@@ -101,10 +103,16 @@ def latest_common_date(symbols: tuple[str, ...], benchmark: str | None, matrix: 
     if not len(priced):
         never = [symbol for symbol in symbols if symbol not in set(matrix.symbols)]
         raise InsufficientHistoryError(
-            f"There is no day on which all of {', '.join(symbols)} have a price.",
-            f"Import prices for {', '.join(never or symbols)}.",
+            f"There is no day on which all of {_named(symbols)} have a price.",
+            f"Import prices for {_named(never or symbols)}.",
         )
     return matrix.dates[priced[-1]].item()
+
+
+def _named(symbols: Sequence[str]) -> str:
+    """The first of them: a book may hold thousands, and the message goes to whoever follows it."""
+    shown = ", ".join(symbols[:NAMED_SYMBOLS])
+    return shown + (f" and {len(symbols) - NAMED_SYMBOLS} more" if len(symbols) > NAMED_SYMBOLS else "")
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Prefetch, Q, QuerySet
+from django.db.models import F, Prefetch, Q, QuerySet
 from django.utils import timezone
 
 from apps.portfolios.booking import lock_portfolio, raise_all, refuse_closed
@@ -280,6 +280,18 @@ def shown_status(limit: RiskLimit, freshness: Freshness) -> ShownStatus:
     if limit.status in (RiskLimit.Status.OK, RiskLimit.Status.WARNING):
         return ShownStatus(RiskLimit.Status.UNKNOWN, stale)
     return ShownStatus(limit.status, "; ".join(filter(None, [limit.status_reason, stale])))
+
+
+def shown_as(status: str, freshness: Freshness) -> Q:
+    """The limits of which shown_status says this status, as a condition for the database."""
+    calm = (RiskLimit.Status.OK, RiskLimit.Status.WARNING)
+    begun = Q(effective_from=None) | Q(effective_from__lte=freshness.now)
+    not_over = Q(effective_to=None) | Q(effective_to__gt=freshness.now)
+    in_force = Q(begun, not_over, active=True)
+    seen = Q(pk__in=[]) if freshness.stale_reason else Q(evaluated_at=None) | Q(evaluated_at__gte=F("updated_at"))
+    if status == RiskLimit.Status.UNKNOWN:
+        return ~in_force | Q(status=status) | (Q(status__in=calm) & ~seen)
+    return in_force & Q(status=status) & (seen if status in calm else Q())
 
 
 def _idle_reason(limit: RiskLimit, freshness: Freshness) -> str | None:

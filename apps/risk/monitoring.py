@@ -113,6 +113,14 @@ def count_limits(portfolios: QuerySet[Portfolio]) -> dict[str, int]:
     return {**{status: counted.get(status, 0) for status in RiskLimit.Status.values}, "total": sum(counted.values())}
 
 
+def shown_counts(portfolios: QuerySet[Portfolio], freshness: Freshness) -> dict[str, int]:
+    """As the limits are shown: where the monitor is late or stopped, only a breach stays what it was."""
+    counts = count_limits(portfolios)
+    if freshness.stale_reason:
+        counts |= {"unknown": counts["total"] - counts["breach"], "ok": 0, "warning": 0}
+    return counts
+
+
 def _moment(moment: datetime) -> str:
     return f"{moment:%Y-%m-%dT%H:%M:%SZ}"
 

@@ -25,6 +25,11 @@ def kinds_of_books() -> frozenset[str]:
     return frozenset(_of_books)
 
 
+def known_kinds() -> list[str]:
+    """All that an app has said something of: what one may look for in the list of tasks."""
+    return sorted(_rules.keys() | _of_books)
+
+
 def check_may_submit(user: Any, kind: str, portfolio_id: str | None) -> None:
     """Raises PermissionDenied, or what the kind's rule raises. A kind without a rule is refused."""
     if kind not in _rules:

@@ -124,6 +124,34 @@ def test_the_admin_signs_in_at_the_port_that_the_browser_sees(site: Site) -> Non
         assert (answer.status_code, answer.headers["location"]) == (302, "/admin/")
 
 
+def test_dashboard_signs_in_at_the_port_that_the_browser_sees_and_follows_at_the_same_one(site: Site) -> None:
+    origin = f"http://localhost:{site.front.port}"
+    with site.front.client() as client:
+        assert client.get("/").headers["location"] == "/sign-in?next=%2F"
+        client.get("/sign-in")
+        form = {"username": "admin", "password": site.password, "csrfmiddlewaretoken": client.cookies["csrftoken"]}
+        answer = client.post("/sign-in", data=form, headers={"Origin": origin, "Referer": f"{origin}/sign-in"})
+        assert (answer.status_code, answer.headers["location"]) == (302, "/")
+        page = client.get("/")
+        assert (page.status_code, page.headers["content-encoding"]) == (200, "gzip")
+        cookies = "; ".join(f"{name}={value}" for name, value in client.cookies.items())
+    headers = {"Cookie": cookies}
+    with connect(f"ws://localhost:{site.front.port}/ws", origin=origin, additional_headers=headers) as socket:
+        socket.send(json.dumps({"type": "ping"}))
+        assert json.loads(socket.recv(20))["type"] == "pong"
+
+
+@pytest.mark.parametrize(
+    "path", ["dashboard/css/parts.css", "dashboard/js/live.js", "dashboard/icons.svg", "unfold/js/chart/chart.js"]
+)
+def test_what_the_dashboard_is_made_of_comes_compressed_and_once(site: Site, path: str) -> None:
+    with site.front.client() as client:
+        answer = client.get(f"/static/{path}")
+        assert (answer.status_code, answer.headers["content-encoding"]) == (200, "gzip")
+        again = client.get(f"/static/{path}", headers={"If-None-Match": answer.headers["etag"]})
+        assert (again.status_code, again.content) == (304, b"")
+
+
 def test_health_is_answered_without_the_websocket_handler(site: Site) -> None:
     site.handler.stop()
     try:

@@ -35,10 +35,18 @@ _SPELT = {
     "cpc": "CPC",
 }
 
+# Figures of the book as a whole, which are no formula over daily returns (docs/attribution.md).
+_OF_BOOK = {
+    "money_weighted_return": "The yearly rate at which what was paid in grows to what is there (XIRR).",
+    "turnover": "Traded notional, bought and sold, over the mean value, x 252 / days.",
+    "cash_contribution": "What cash added to total_return: 0, as cash earns nothing here.",
+    "trading_contribution": "What trades away from the day's close added to total_return, linked over the days.",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """`about` says in a line how it is defined; empty where that is not known here."""
+    """`about` says in a sentence how it is defined; empty where that is not known here."""
 
     name: str
     label: str
@@ -71,8 +79,8 @@ def _group_of(name: str) -> str:
 
 
 def _about(name: str) -> str:
-    words = FIGURES[name].formula.__doc__ if name in FIGURES else None
-    return (words or "").strip().partition("\n")[0]
+    words = FIGURES[name].formula.__doc__ if name in FIGURES else _OF_BOOK.get(name)
+    return " ".join((words or "").partition("\n\n")[0].split())
 
 
 def label_of(name: str) -> str:

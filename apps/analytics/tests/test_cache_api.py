@@ -53,6 +53,14 @@ def test_aggressive_mode_is_enabled_for_an_hour_and_ended(operator):
     assert (told["mode"], told["expires_at"]) == ("normal", None)
 
 
+def test_answer_with_a_time_in_it_is_given_again_to_the_same_key(operator):
+    key = {"Idempotency-Key": "enable-once"}
+    answers = [operator.post(f"{CACHE}/enable-aggressive-mode", {"seconds": 60}, headers=key) for _ in range(2)]
+    assert [answer.status_code for answer in answers] == [200, 200]
+    assert answers[0].json() == answers[1].json()
+    assert answers[1].headers["Idempotency-Replayed"] == "true"
+
+
 def test_aggressive_mode_takes_a_time(operator, redis):
     operator.post(f"{CACHE}/enable-aggressive-mode", {"seconds": 60})
     assert 50 < redis.ttl("cache:mode") <= 60

@@ -13,7 +13,7 @@ from django.urls import reverse
 from redis.exceptions import RedisError
 
 from apps.analytics.streaming.status import streaming_status
-from apps.dashboard.latest import newest_data
+from apps.dashboard.latest import LIVE_EVENT, newest_data
 from apps.dashboard.pages.page import Page
 from apps.portfolios.access import visible_portfolios
 from apps.portfolios.feed import feed_status
@@ -91,7 +91,7 @@ class OverviewPage(Page):
 
 def _rows(portfolios: list[Portfolio], monitor: Freshness) -> list[Row]:
     valuations = value_portfolios(portfolios)
-    newest = newest_data(f"analytics:updates:{portfolio.id}" for portfolio in portfolios)
+    newest = newest_data((f"analytics:updates:{portfolio.id}" for portfolio in portfolios), LIVE_EVENT)
     sparks = _sparks(portfolios)
     limits = _limits(portfolios)
     return [
@@ -174,8 +174,10 @@ def _engine() -> dict[str, Any]:
 
 def _to_follow(user: Any, portfolios: list[Portfolio]) -> dict[str, list[str]]:
     """The topics: a pattern is for those who see every portfolio."""
-    names = ["*"] if sees_every_portfolio(user) else [portfolio.id for portfolio in portfolios]
+    if sees_every_portfolio(user):
+        return {"figures": ["analytics:updates:*"], "alerts": ["risk:alerts:*"]}
+    names = [portfolio.id for portfolio in portfolios]
     return {
         "figures": [f"analytics:updates:{name}" for name in names],
-        "alerts": [f"risk:alerts:{name}" for name in names],
+        "alerts": [f"risk:alerts:{name}" for name in (*names, "all")],
     }

@@ -4,22 +4,31 @@ A page is a subclass of `Page`. A GET answers with `template_name`; where htmx a
 names for the element that is to be filled (`HX-Target`), from the same context.
 """
 
+import logging
 from http import HTTPStatus
 from typing import Any, ClassVar
 from urllib.parse import urlencode
 
 from django.conf import settings
+from django.contrib.auth.models import AnonymousUser
 from django.core.exceptions import PermissionDenied
+from django.db.utils import Error as DatabaseError
+from django.db.utils import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
 from django.shortcuts import render
 from django.urls import reverse
 from django.views.generic import TemplateView
+from redis.exceptions import RedisError
 from rest_framework.exceptions import APIException
 
 from apps.dashboard.navigation import entries_for
+from apps.operations.findings import Finding
+from apps.operations.stores import database_finding, redis_finding
 from apps.portfolios.access import visible_portfolios
 from nautilus.api.access import ROLES, has_role, roles_of
 from nautilus.api.errors import DomainError
+
+logger = logging.getLogger(__name__)
 
 EVERYBODY = ("viewer", "operator")
 
@@ -34,9 +43,9 @@ class Page(TemplateView):
     fragments: ClassVar[dict[str, str]] = {}
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-        if not request.user.is_authenticated:
-            return _to_sign_in(request)
         try:
+            if not request.user.is_authenticated:
+                return _to_sign_in(request)
             return self._answer(request, *args, **kwargs)
         except DomainError as error:
             return error_page(request, error.status, error.detail, error.remedy)
@@ -46,6 +55,15 @@ class Page(TemplateView):
             return error_page(request, HTTPStatus.FORBIDDEN, str(error))
         except Http404 as error:
             return error_page(request, HTTPStatus.NOT_FOUND, str(error))
+        except (OperationalError, InterfaceError, RedisError) as error:
+            return self.store_failed(request, error)
+
+    def store_failed(self, request: HttpRequest, error: DatabaseError | RedisError) -> HttpResponseBase:
+        """Of a store that does not answer: nothing more is asked of it for the frame around the words."""
+        logger.warning("%s could not be shown: %s", request.path, error)
+        request.user = AnonymousUser()
+        symptom = finding_of(error).symptom
+        return error_page(request, HTTPStatus.SERVICE_UNAVAILABLE, f"{symptom}.", "Try again in some seconds.")
 
     def _answer(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         self._check_role()
@@ -66,6 +84,11 @@ class Page(TemplateView):
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         return super().get_context_data(**kwargs) | frame_of(self.request) | {"title": self.title, "entry": self.entry}
+
+
+def finding_of(error: DatabaseError | RedisError) -> Finding:
+    """What an error of PostgreSQL or Redis says of the store, as health has it."""
+    return redis_finding(error) if isinstance(error, RedisError) else database_finding(error)
 
 
 def frame_of(request: HttpRequest) -> dict[str, Any]:

@@ -60,8 +60,25 @@ def quantity(value: Number) -> str:
 
 
 @register.filter
+def price(value: Number) -> str:
+    """Two digits and more where it has more, as far as they matter."""
+    return _signed(value, _price)
+
+
+def _price(size: float) -> str:
+    whole, _, places = f"{size:,.{4 if size >= 10 else 6}f}".partition(".")
+    return f"{whole}.{places.rstrip('0'):0<2}"
+
+
+@register.filter
 def fixed(value: Number, digits: int = 2) -> str:
     return _signed(value, lambda size: f"{size:.{digits}f}")
+
+
+@register.filter
+def both_ends(text: str, most: int = 300) -> str:
+    """A reason may name every symbol of a book: what it begins and ends with says what it is about."""
+    return text if len(text) <= most else f"{text[: most // 2]} … {text[-(most // 2) :]}"
 
 
 @register.filter
@@ -91,8 +108,8 @@ _TONES = {
     **dict.fromkeys(
         ("warning", "degraded", "stale", "stalled", "awaiting_approval", "reducing", "conflict"), "warning"
     ),
-    **dict.fromkeys(("breach", "unhealthy", "failed", "critical", "stopped", "halted", "given_up"), "bad"),
-    **dict.fromkeys(("processing", "pending", "validating", "backtesting", "info"), "accent"),
+    **dict.fromkeys(("breach", "unhealthy", "failed", "critical", "stopped", "halted", "given_up", "dead"), "bad"),
+    **dict.fromkeys(("processing", "pending", "sending", "validating", "backtesting", "info"), "accent"),
 }
 
 
@@ -126,6 +143,20 @@ def spark(values: list[float], label: str) -> SafeString:
         f'<svg class="spark" role="img" aria-label="{escape(label)}" viewBox="0 0 100 28" preserveAspectRatio="none">'
         f'<polyline points="{points}"></polyline></svg>'
     )
+
+
+@register.filter
+def duration(seconds: Number) -> str:
+    """How long something took or takes: 0.42 s, 14 s, 3 min 20 s, 2 h 5 min."""
+    if seconds is None:
+        return DASH
+    if seconds < 10:
+        return f"{max(seconds, 0.0):.2f} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    large, small, units = (60, 1, ("min", "s")) if whole < 3600 else (3600, 60, ("h", "min"))
+    return f"{whole // large:,} {units[0]} {whole % large // small} {units[1]}"
 
 
 @register.filter

@@ -40,7 +40,7 @@ class Waiting:
 def check_queues() -> Health:
     lengths = lengths_of_queues(redis_client())
     waiting = waiting_tasks()
-    ages = {queue: _age(queue, lengths[queue], waiting) for queue in lengths}
+    ages = {queue: oldest_seconds(queue, lengths[queue], waiting) for queue in lengths}
     late = [_late(queue, seconds, lengths[queue], waiting) for queue, seconds in ages.items() if _is_late(seconds)]
     told = ", ".join(f"{queue} {length}" for queue, length in lengths.items())
     oldest = max(ages.values(), default=0.0)
@@ -80,8 +80,11 @@ def _waiting_by_kind() -> Sequence[tuple[str, int, timedelta]]:
     return list(by_kind.values_list("kind", "tasks", "oldest"))
 
 
-def _age(queue: str, length: int, waiting: dict[str, Waiting]) -> float:
-    """By the rows; messages without a row (what beat sends, alerts) by how long the next one has been the next."""
+def oldest_seconds(queue: str, length: int, waiting: dict[str, Waiting]) -> float:
+    """For how long the oldest of a queue waits.
+
+    By the rows; messages without a row (what beat sends, alerts) by how long the next one has been the next.
+    """
     by_rows = waiting[queue].oldest_seconds if queue in waiting else 0.0
     return max(by_rows, STANDING.seconds(queue) if length else 0.0)
 

@@ -3,7 +3,7 @@
 from typing import Any
 from uuid import UUID
 
-from django.db.models import OuterRef, Q, QuerySet, Subquery
+from django.db.models import Q, QuerySet
 from django_filters import rest_framework as filters
 from drf_spectacular.utils import extend_schema
 from rest_framework.mixins import ListModelMixin
@@ -12,7 +12,7 @@ from rest_framework.response import Response
 
 from apps.portfolios.access import get_visible_portfolio, visible_portfolios
 from apps.portfolios.models import Portfolio
-from apps.risk.alert_channels import add_channel, change_channel, get_channel
+from apps.risk.alert_channels import add_channel, change_channel, get_channel, last_deliveries
 from apps.risk.alerts import acknowledge_event, send_test_alerts
 from apps.risk.deliveries import resend
 from apps.risk.errors_alerts import DeliveryNotFoundError, EventNotFoundError
@@ -72,16 +72,8 @@ class AlertsView(ApiView):
 
     def _channels(self, portfolio: Portfolio) -> Any:
         channels = AlertChannel.objects.filter(portfolio=portfolio).select_related("created_by")
-        context = {**self.get_serializer_context(), "last_deliveries": _last_deliveries(channels)}
+        context = {**self.get_serializer_context(), "last_deliveries": last_deliveries(channels)}
         return ChannelSerializer(channels, many=True, context=context).data
-
-
-def _last_deliveries(channels: QuerySet[AlertChannel]) -> dict[int, AlertDelivery]:
-    last = AlertDelivery.objects.filter(channel=OuterRef("pk")).order_by("-created_at").values("pk")[:1]
-    ids = channels.order_by().values_list(Subquery(last), flat=True)
-    return {
-        delivery.channel_id: delivery for delivery in AlertDelivery.objects.filter(pk__in=ids) if delivery.channel_id
-    }
 
 
 class ChannelsView(ApiView):

@@ -9,7 +9,7 @@ from rest_framework.response import Response
 
 from apps.portfolios.access import visible_portfolios
 from apps.portfolios.models import Portfolio
-from apps.risk.monitoring import count_limits, monitor_freshness, start_monitoring, stop_monitoring
+from apps.risk.monitoring import monitor_freshness, shown_counts, start_monitoring, stop_monitoring
 from apps.risk.serializers.monitoring import LimitMonitoringSerializer, MonitoringStatusSerializer
 from nautilus.api.access import ViewerOrOperator, has_role, roles_of
 from nautilus.api.pages import refuse_unknown_parameters
@@ -73,7 +73,6 @@ class LimitMonitoringView(ApiView):
         refuse_unknown_parameters(request, {"format"})
         sees_all = has_role(request.user, "operator")
         portfolios = Portfolio.objects.all() if sees_all else visible_portfolios(request.user)
-        freshness, counts = monitor_freshness(), count_limits(portfolios)
-        if freshness.stale_reason:  # as a limit is shown then: only a breach stays what it was
-            counts |= {"unknown": counts["total"] - counts["breach"], "ok": 0, "warning": 0}
+        freshness = monitor_freshness()
+        counts = shown_counts(portfolios, freshness)
         return Response(self.get_serializer({"freshness": freshness, "counts": counts}).data)

@@ -15,6 +15,7 @@ from django.db import transaction
 from django.utils import timezone
 from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.utils.encoders import JSONEncoder
 
 from nautilus.api.errors import ConflictError, DomainError
 from nautilus.api.models import IdempotentAnswer
@@ -57,7 +58,7 @@ def _same_answer(row: IdempotentAnswer, fingerprint: str) -> Response:
 def _keep(row: IdempotentAnswer, fingerprint: str, response: Response) -> None:
     row.fingerprint = fingerprint
     row.status_code = response.status_code
-    row.body = response.data
+    row.body = json.loads(json.dumps(response.data, cls=JSONEncoder))  # dates and the like as the renderer writes them
     row.created_at = timezone.now()
     row.save()
 

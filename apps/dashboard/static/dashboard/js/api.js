@@ -1,11 +1,12 @@
 /** The REST API with the session of the page. */
 
 export class ApiError extends Error {
-  /** @param {number} status @param {{code: string, detail: string, attr: string | null}[]} errors */
-  constructor(status, errors) {
+  /** @param {number} status @param {{code: string, detail: string, attr: string | null}[]} errors @param {any} [body] The whole answer. */
+  constructor(status, errors, body = null) {
     super(errors.map(({ detail, attr }) => (attr ? `${attr}: ${detail}` : detail)).join(" "));
     this.status = status;
     this.errors = errors;
+    this.body = body;
   }
 }
 
@@ -27,7 +28,7 @@ export async function ask(method, path, body, { signal, key } = {}) {
   if (answer.status === 401) location.assign(`/sign-in?next=${encodeURIComponent(location.pathname)}`);
   const said = answer.status === 204 ? null : await answer.json().catch(() => null);
   if (answer.ok) return said;
-  throw new ApiError(answer.status, said?.errors ?? [{ code: "error", detail: unexpected(answer), attr: null }]);
+  throw new ApiError(answer.status, said?.errors ?? [{ code: "error", detail: unexpected(answer), attr: null }], said);
 }
 
 /** @param {string} path @param {RequestInit} how */

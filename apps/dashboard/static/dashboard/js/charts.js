@@ -18,10 +18,20 @@ export const faint = (name, share = 0.15) => `color-mix(in oklab, ${colour(name)
  * @param {HTMLCanvasElement} canvas @param {() => any} make Chart.js' configuration.
  */
 export function draw(canvas, make) {
+  forgetRemoved();
   drawn.get(canvas)?.chart.destroy();
   const chart = new /** @type {any} */ (globalThis).Chart(canvas, withDefaults(make()));
   drawn.set(canvas, { chart, make });
   return chart;
+}
+
+/** Those whose canvas was taken out of the page with its fragment. */
+function forgetRemoved() {
+  for (const [canvas, { chart }] of [...drawn]) {
+    if (canvas.isConnected) continue;
+    chart.destroy();
+    drawn.delete(canvas);
+  }
 }
 
 /** @param {any} configuration */

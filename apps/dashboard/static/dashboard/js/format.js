@@ -9,6 +9,8 @@ const whole = of({ maximumFractionDigits: 0 });
 const cents = of({ minimumFractionDigits: 2, maximumFractionDigits: 2 });
 const short = of({ notation: "compact", maximumFractionDigits: 1 });
 const many = of({ maximumFractionDigits: 6 });
+const dear = of({ minimumFractionDigits: 2, maximumFractionDigits: 4 });
+const cheap = of({ minimumFractionDigits: 2, maximumFractionDigits: 6 });
 
 /** @param {(size: number) => string} write @param {number | null | undefined} value @param {string} plus */
 const signed = (write, value, plus = "") => {
@@ -30,6 +32,8 @@ export const percentChange = (value, digits = 2) => signed((size) => `${(100 * s
 export const compact = (value) => signed((size) => short.format(size), value);
 /** A quantity: as many digits as it has, six at most. @param {number | null | undefined} value */
 export const quantity = (value) => signed((size) => many.format(size), value);
+/** Two digits and more where it has more, as far as they matter. @param {number | null | undefined} value */
+export const price = (value) => signed((size) => (size >= 10 ? dear : cheap).format(size), value);
 /** @param {number | null | undefined} value */
 export const fixed = (value, digits = 2) => signed((size) => size.toFixed(digits), value);
 

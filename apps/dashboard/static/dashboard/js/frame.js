@@ -19,7 +19,11 @@ document.addEventListener("htmx:beforeSwap", (event) => {
     detail.isError = false;
   }
 });
-document.addEventListener("htmx:sendError", () => say("Nautilus cannot be reached. Try again in a moment.", "bad"));
+// Of what somebody has clicked. What a page asks for by itself says nothing: the frame tells of the connection, ages grow.
+document.addEventListener("htmx:sendError", (event) => {
+  const cause = /** @type {CustomEvent} */ (event).detail.requestConfig?.triggeringEvent;
+  if (cause?.isTrusted) say("Nautilus cannot be reached. Try again in a moment.", "bad");
+});
 
 document.addEventListener("click", (event) => {
   document.querySelectorAll("details.menu[open]").forEach((menu) => {

@@ -113,7 +113,7 @@ export function progressView(place) {
 }
 
 /** @param {string | null} started @param {string} [message] @param {number} [done] @param {number} [total] @param {number | null} [eta] */
-function progressWords(started, message, done, total, eta) {
+export function progressWords(started, message, done, total, eta) {
   if (!started) return "Waiting for a worker";
   const share = total ? `${Math.floor((100 * (done ?? 0)) / total)} %` : "";
   const left = eta !== null && eta !== undefined && eta >= 1 ? `about ${span(eta)} left` : "";

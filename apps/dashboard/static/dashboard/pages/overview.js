@@ -22,6 +22,7 @@ let refreshing;
 
 /** @param {any} figures */
 function take(figures) {
+  if (figures.event !== "analytics.updated") return; // a computed performance is told of there as well
   waiting.set(figures.portfolio_id, figures);
   drawing ??= setTimeout(draw, DRAW_MILLISECONDS);
 }

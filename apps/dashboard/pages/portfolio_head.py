@@ -1,0 +1,119 @@
+"""The head of a portfolio's page: what it is worth now, what it may lose, and how old these figures are."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from django.conf import settings
+from redis.exceptions import RedisError
+
+from apps.analytics.streaming.status import streaming_status
+from apps.dashboard.latest import LIVE_EVENT, newest_data
+from apps.dashboard.templatetags.figures import change, money, percent, percent_change
+from apps.portfolios.holdings import Valuation, value_portfolios
+from apps.portfolios.models import Portfolio
+from nautilus.connections import impatient_redis_client
+
+_NOT_LIVE = "It comes with the live figures, and none have come yet."
+_OF_CLOSES = ("value", "cash", "gross_exposure", "net_exposure")
+
+
+# As js/format.js calls them, too.
+WRITERS: dict[str, Callable[[float | None], str]] = {
+    "money": money,
+    "change": change,
+    "percent": percent,
+    "percentChange": percent_change,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """`write` names what writes it; `part` is a figure that stands below it, `reason` says why a value is None."""
+
+    name: str
+    title: str
+    value: float | None
+    reason: str
+    write: str = "money"
+    what: str = ""
+    part: "Figure | None" = None
+
+    @property
+    def text(self) -> str:
+        return WRITERS[self.write](self.value)
+
+    @property
+    def is_signed(self) -> bool:
+        return self.write in ("change", "percentChange")
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """`quoted_at` is the newest quote in the figures; without any they are of the closes of `as_of`."""
+
+    figures: tuple[Figure, ...]
+    quoted_at: str | None
+    as_of: str | None
+    not_live: str
+    stale_symbols: tuple[str, ...]
+    stale_count: int
+    stale_seconds: float
+
+    @property
+    def stale_text(self) -> str:
+        left = self.stale_count - len(self.stale_symbols)
+        return ", ".join(self.stale_symbols) + (f" and {left} more" if left > 0 else "")
+
+
+def read_head(portfolio: Portfolio) -> Head:
+    topic = f"analytics:updates:{portfolio.id}"
+    told = newest_data([topic], LIVE_EVENT).get(topic)
+    known, reasons = (told, told.get("reasons") or {}) if told else _of_closes(portfolio)
+    return Head(
+        tuple(_figures(known, reasons)),
+        known.get("quoted_at"),
+        str(known["as_of"]) if known.get("as_of") else None,
+        reasons.get("status", ""),
+        tuple(known.get("stale_symbols") or ()),
+        known.get("stale_count") or 0,
+        settings.FEED_STALE_SECONDS,
+    )
+
+
+def _of_closes(portfolio: Portfolio) -> tuple[dict[str, Any], dict[str, str]]:
+    """What can be said before the engine has said anything: the book at its latest closes."""
+    valuation: Valuation = value_portfolios([portfolio])[portfolio.id]
+    known = {name: getattr(valuation, name) for name in (*_OF_CLOSES, "as_of")}
+    return known, dict.fromkeys(_OF_CLOSES, valuation.reason or "")
+
+
+def _figures(known: dict[str, Any], reasons: dict[str, str]) -> list[Figure]:
+    def figure(name: str, title: str, write: str = "money", what: str = "", part: Figure | None = None) -> Figure:
+        return Figure(name, title, known.get(name), reasons.get(name, _NOT_LIVE), write, what, part)
+
+    tail = "Over one day, by historical simulation of the book as it is now"
+    return [
+        figure("value", "Value"),
+        figure(
+            "day_pnl",
+            "Day P&L",
+            "change",
+            "Since the close before, without what was paid in or out; below as a part of the value then",
+            figure("day_pnl_pct", "", "percentChange"),
+        ),
+        figure("drawdown", "Drawdown", "percent", "How far the time-weighted index is below its highest"),
+        figure("var_95", "VaR 95 %", what=tail),
+        figure("var_99", "VaR 99 %", what=tail, part=figure("var_99_pct", "of value", "percent")),
+        figure("expected_shortfall_975", "ES 97.5 %", what=tail),
+        figure("gross_exposure", "Gross exposure", what="Longs and shorts added up"),
+        figure("net_exposure", "Net exposure", what="Longs less shorts"),
+        figure("cash", "Cash"),
+    ]
+
+
+def engine_status() -> dict[str, Any]:
+    try:
+        return streaming_status(impatient_redis_client())
+    except (RedisError, OSError):
+        return {"status": "stopped", "last_update_at": None, "reason": "Redis cannot be reached."}

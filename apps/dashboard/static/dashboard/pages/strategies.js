@@ -1,0 +1,25 @@
+/** The list of strategies, and what of them runs or is on its way. */
+
+import { post } from "../js/api.js";
+import { say } from "../js/messages.js";
+import { dialogOf, onSubmit, text, wireDialogs } from "./strategies-forms.js";
+import { followListed, keepOpen, refresh } from "./strategies-fragments.js";
+import { offerRollBack } from "./strategies-rollback.js";
+
+const STRATEGIES = "/api/v1/sprint3/strategy/strategies";
+
+const changed = () => refresh("deployments", "strategies");
+
+wireDialogs();
+keepOpen();
+followListed(changed);
+offerRollBack((answering, asked) => {
+  say(answering === asked ? `${asked} has ended.` : `${answering} is on its way: it takes the place of ${asked}.`, "good");
+  changed();
+});
+
+onSubmit(dialogOf("new-strategy")?.querySelector("form"), async (data) => {
+  const id = text(data, "id");
+  const made = await post(STRATEGIES, { name: text(data, "name"), description: text(data, "description"), ...(id && { id }) });
+  location.assign(`/strategies/${encodeURIComponent(made.id)}`);
+});

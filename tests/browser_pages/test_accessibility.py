@@ -1,0 +1,87 @@
+"""Every page for everybody: by axe-core in light and dark, on a phone, by keyboard."""
+
+from itertools import pairwise
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser_pages import axe
+from tests.browser_pages.conftest import PageAs
+from tests.browser_pages.walked import PAGES, Walked
+
+PHONE = {"width": 390, "height": 844}
+COLOURS = ("light", "dark")
+
+pytestmark = pytest.mark.usefixtures("furnished")
+
+
+def too_wide(page: Page) -> int:
+    """By how many pixels the page is wider than its window."""
+    return int(page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth"))
+
+
+@pytest.mark.parametrize("colours", COLOURS)
+@pytest.mark.parametrize("walked", PAGES, ids=lambda walked: walked.name)
+def test_axe_finds_nothing_serious(walked: Walked, colours: str, open_page: PageAs, desk_state: dict) -> None:
+    page = open_page(storage_state=desk_state, color_scheme=colours)
+    walked.open(page)
+    assert not (found := axe.faults(page)), "\n".join(found)
+
+
+@pytest.mark.parametrize("colours", COLOURS)
+def test_axe_finds_nothing_serious_before_one_has_signed_in(colours: str, open_page: PageAs) -> None:
+    page = open_page(color_scheme=colours)
+    page.goto("/sign-in")
+    assert not (found := axe.faults(page)), "\n".join(found)
+
+
+@pytest.mark.parametrize("walked", PAGES, ids=lambda walked: walked.name)
+def test_page_fits_a_phone(walked: Walked, open_page: PageAs, desk_state: dict) -> None:
+    page = open_page(storage_state=desk_state, viewport=PHONE, has_touch=True, is_mobile=True)
+    walked.open(page)
+    assert too_wide(page) <= 0
+    assert not (found := axe.faults(page)), "\n".join(found)
+
+
+@pytest.mark.parametrize("walked", PAGES, ids=lambda walked: walked.name)
+def test_keyboard_skips_to_the_content_and_goes_on_from_there(walked: Walked, desk_page: Page) -> None:
+    walked.open(desk_page)
+    desk_page.keyboard.press("Tab")
+    expect(desk_page.get_by_role("link", name="Skip to the content")).to_be_focused()
+    desk_page.keyboard.press("Enter")
+    desk_page.keyboard.press("Tab")
+    assert desk_page.evaluate("document.activeElement.closest('main') !== null"), desk_page.evaluate(
+        "document.activeElement.outerHTML"
+    )
+
+
+@pytest.mark.parametrize("walked", PAGES, ids=lambda walked: walked.name)
+def test_headings_begin_with_one_and_leave_none_out(walked: Walked, desk_page: Page) -> None:
+    walked.open(desk_page)
+    levels = desk_page.eval_on_selector_all(
+        "main :is(h1, h2, h3, h4)",
+        "all => all.filter((each) => each.checkVisibility()).map((each) => +each.tagName[1])",
+    )
+    assert levels[:1] == [1]
+    assert levels.count(1) == 1
+    assert all(after <= before + 1 for before, after in pairwise(levels)), levels
+
+
+def test_menu_opens_and_closes_by_keyboard(desk_page: Page) -> None:
+    desk_page.goto("/")
+    menu = desk_page.locator("details.menu summary")
+    menu.focus()
+    desk_page.keyboard.press("Enter")
+    expect(desk_page.get_by_role("link", name="API documentation")).to_be_visible()
+    desk_page.keyboard.press("Escape")
+    expect(desk_page.get_by_role("link", name="API documentation")).to_be_hidden()
+    expect(menu).to_be_focused()
+
+
+def test_light_and_dark_are_chosen_by_a_button_and_kept(desk_page: Page) -> None:
+    desk_page.goto("/")
+    expect(desk_page.locator("html")).not_to_have_class("dark")
+    desk_page.get_by_role("button", name="Light or dark").click()
+    expect(desk_page.locator("html")).to_have_class("dark")
+    desk_page.goto("/tasks")
+    expect(desk_page.locator("html")).to_have_class("dark")

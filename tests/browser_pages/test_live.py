@@ -1,0 +1,159 @@
+"""What changes while a page is open: it is seen without a reload, also where Redis or the web process was away."""
+
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import httpx
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+from tests.browser_pages.conftest import PageAs
+from tests.browser_pages.furnishing import RISK, make_limit, var_99
+from tests.browser_pages.walked import BOOK
+from tests.browser_pages.watching import Watch
+from tests.running import Platform, wait_until
+
+LIVE_AGAIN = re.compile("Live|Caught up")
+# The monitor looks every 5 s; a page says after 15 s of silence that it hears nothing.
+SOON_MS = 60_000
+
+MakeLimit = Callable[[float], dict[str, Any]]
+
+
+@pytest.fixture
+def breach(client: httpx.Client) -> Iterator[MakeLimit]:
+    """Makes a limit that is breached as soon as it is looked at: `breach(0.5)` at half of what VaR is now."""
+    made: list[int] = []
+
+    def make(share: float) -> dict[str, Any]:
+        limit = make_limit(client, "var_99", round(share * var_99(client)) + 0.25)
+        made.append(limit["id"])
+        return limit
+
+    yield make
+    for limit_id in made:
+        client.delete(f"{RISK}/limits/{limit_id}")
+
+
+def stays_open(page: Page) -> Callable[[], None]:
+    """What is given fails where the page was loaded anew since."""
+    page.evaluate("globalThis.sameDocument = true")
+
+    def check() -> None:
+        assert page.evaluate("globalThis.sameDocument === true"), "the page was loaded anew"
+
+    return check
+
+
+def connection(page: Page) -> Locator:
+    return page.locator("#connection")
+
+
+def alert_of(page: Page, limit: dict[str, Any]) -> Locator:
+    """Its threshold is no other limit's."""
+    return page.locator("#alerts li").filter(has_text=f"{limit['threshold_value']:.2f}")
+
+
+def waiting_alerts(client: httpx.Client) -> set[int]:
+    """Those of the book that nobody has acknowledged, as the API has them."""
+    rows = client.get(f"{RISK}/alerts/{BOOK}", params={"page_size": 100}).json()["alerts"]
+    waiting = (row for row in rows if row["acknowledged_at"] is None)
+    return {row["id"] for row in waiting if row["severity"] != "info" and row["event_type"] != "test"}
+
+
+def shown_alerts(page: Page) -> set[int]:
+    rows = page.locator("#alerts li").filter(has=page.locator(f"a[href$='/{BOOK}']"))
+    return {int(each) for each in rows.evaluate_all("all => all.map((each) => each.dataset.alert)")}
+
+
+def test_breach_appears_without_a_reload(desk_page: Page, breach: MakeLimit) -> None:
+    desk_page.goto("/")
+    expect(connection(desk_page)).to_have_text("Live")
+    check = stays_open(desk_page)
+    limit = breach(0.5)
+    expect(alert_of(desk_page, limit)).to_be_visible(timeout=SOON_MS)
+    row = desk_page.locator(f"tr[data-portfolio={BOOK}]")
+    expect(row.locator(".badge.bad", has_text="breach")).to_be_visible()
+    check()
+
+
+def test_alert_that_is_acknowledged_goes_from_every_open_page(
+    desk_page: Page, page_as: PageAs, breach: MakeLimit, client: httpx.Client
+) -> None:
+    other = page_as("risk_manager")
+    for page in (desk_page, other):
+        page.goto("/")
+        expect(connection(page)).to_have_text("Live")
+    limit = breach(0.55)
+    alert = alert_of(desk_page, limit)
+    expect(alert_of(other, limit)).to_be_visible(timeout=SOON_MS)
+    expect(alert).to_be_visible()
+    alert.get_by_role("button", name="Acknowledge").click()
+    expect(alert).to_be_hidden()
+    expect(alert_of(other, limit)).to_be_hidden()
+
+
+def test_figures_move_by_themselves_and_say_how_old_they_are(desk_page: Page) -> None:
+    desk_page.goto("/")
+    value = desk_page.locator(f"tr[data-portfolio={BOOK}] [data-figure=value]")
+    before = value.inner_text()
+    expect(value).not_to_have_text(before, timeout=SOON_MS)
+    age = desk_page.locator(f"tr[data-portfolio={BOOK}] time[data-age]")
+    expect(age).to_have_text(re.compile(r"^\d+ s ago$"))
+
+
+def test_page_says_that_redis_is_away_and_misses_nothing(
+    desk_page: Page, own_platform: Platform, watch: Watch, breach: MakeLimit, client: httpx.Client
+) -> None:
+    desk_page.goto("/")
+    expect(connection(desk_page)).to_have_text("Live")
+    check = stays_open(desk_page)
+    with watch.away():
+        own_platform.stop("redis")
+        limit = breach(0.6)  # told while nobody can hear it
+        expect(connection(desk_page)).to_contain_text("Disconnected", timeout=SOON_MS)
+        expect(connection(desk_page)).to_have_attribute("data-state", "waiting")
+        own_platform.start("redis")
+        expect(connection(desk_page)).to_have_text(LIVE_AGAIN, timeout=SOON_MS)
+        expect(alert_of(desk_page, limit)).to_be_visible(timeout=SOON_MS)
+    wait_until(lambda: shown_alerts(desk_page) == waiting_alerts(client), 30, "the page to show what the API has")
+    expect(connection(desk_page)).to_have_text("Live", timeout=SOON_MS)
+    check()
+
+
+def test_figures_of_a_stopped_engine_look_stale(desk_page: Page, own_platform: Platform) -> None:
+    desk_page.goto("/")
+    age = desk_page.locator(f"tr[data-portfolio={BOOK}] time[data-age]")
+    expect(age).to_have_text(re.compile("s ago"))
+    own_platform.stop("analytics-engine")
+    own_platform.stop("market-feed")
+    expect(age).to_have_class("is-stale", timeout=SOON_MS)
+    expect(desk_page.locator("#freshness .badge.good").filter(has_text="streaming")).to_be_hidden(timeout=SOON_MS)
+
+
+def test_page_comes_back_by_itself_where_the_web_process_was_killed(
+    desk_page: Page, own_platform: Platform, watch: Watch, breach: MakeLimit
+) -> None:
+    desk_page.goto("/")
+    expect(connection(desk_page)).to_have_text("Live")
+    check = stays_open(desk_page)
+    limit = breach(0.65)
+    with watch.away():
+        own_platform.kill("web")
+        expect(connection(desk_page)).to_contain_text("Disconnected", timeout=SOON_MS)
+        expect(connection(desk_page)).to_have_text(LIVE_AGAIN, timeout=SOON_MS)
+    expect(alert_of(desk_page, limit)).to_be_visible(timeout=SOON_MS)
+    check()
+
+
+def test_messages_that_were_missed_are_counted(page_as: PageAs, own_platform: Platform, watch: Watch) -> None:
+    """A viewer follows portfolios one by one: of each topic every message comes, late ones too."""
+    page = page_as("viewer")
+    page.goto("/")
+    expect(connection(page)).to_have_text("Live")
+    with watch.away():
+        own_platform.kill("web")
+        expect(connection(page)).to_contain_text("Disconnected", timeout=SOON_MS)
+        expect(connection(page)).to_have_text(re.compile(r"Caught up \d+ messages?"), timeout=SOON_MS)
+        expect(connection(page)).to_have_text("Live", timeout=SOON_MS)
