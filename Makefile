@@ -19,8 +19,8 @@ PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check 
 ARGS ?=
 # Processes of `make test`, each with a PostgreSQL and a Valkey of its own; WORKERS=0 for one, which starts sooner.
 WORKERS ?= auto
-# Of `make test-faults`: most of its time is waiting, and each has platforms of its own.
-FAULT_WORKERS ?= 3
+# Of tests on running platforms: most of their time is waiting, and each process has platforms of its own.
+PLATFORM_WORKERS ?= 3
 
 export PYTHONPATH := $(CURDIR):$(CURDIR)/platform
 # A platform has a dozen processes of Python, and each would compile all of our modules anew.
@@ -52,19 +52,23 @@ test-browser: $(DEV_STAMP) ## Walks through the dashboard's pages in a real brow
 
 .PHONY: test-thorough
 test-thorough: $(DEV_STAMP) ## Runs the tests that go through thousands of cases
-	@exec $(BIN)/python -m pytest -m thorough $(ARGS)
+	@exec $(BIN)/python -m pytest -n $(WORKERS) --maxprocesses 4 -m thorough $(ARGS)
 
 .PHONY: test-faults
 test-faults: $(DEV_STAMP) ## Kills, stops, wipes and overloads a running platform: nothing that was submitted is lost
-	@exec $(BIN)/python -m pytest -n $(FAULT_WORKERS) --dist loadscope -m 'faults and not endurance' $(ARGS)
+	@exec $(BIN)/python -m pytest -n $(PLATFORM_WORKERS) --dist loadscope -m 'faults and not endurance' $(ARGS)
 
 .PHONY: test-docker
 test-docker: $(DEV_STAMP) ## Carries docker/Dockerfile out in an empty Debian and runs what comes out (root, debootstrap; not part of .ci/run)
 	@exec $(BIN)/python -m pytest -m docker $(ARGS)
 
 .PHONY: test-operations
-test-operations: $(DEV_STAMP) ## Runs the scripts and every command of the runbook on a running platform; backs up, destroys, restores
+test-operations: $(DEV_STAMP) ## Runs the launcher, the scripts and every command of the runbook; backs up, destroys, restores
 	@exec $(BIN)/python -m pytest -n 2 --dist loadscope -m operations $(ARGS)
+
+.PHONY: test-running
+test-running: $(DEV_STAMP) $(NODE_STAMP) ## test-platform and test-operations side by side
+	@exec $(BIN)/python -m pytest -n $(PLATFORM_WORKERS) --dist loadscope -m 'platform or operations' $(ARGS)
 
 .PHONY: test-endurance
 test-endurance: $(DEV_STAMP) ## Repeats the faults that only show now and then (not part of .ci/run)

@@ -10,7 +10,11 @@ from xdist.workermanage import WorkerController
 # They run every script and command, and restart services: a desk of their own, beside that of the symptoms.
 COMMANDS = ("test_runbook.py", "test_health_script.py")
 WITH_PLATFORMS_OF_THEIR_OWN = ("test_backup_restore.py", "test_redis_failover.py")
-ON_THE_SESSIONS_PLATFORM = ("test_faults.py", "test_reserving_at_once.py", "test_cached_at_once.py")
+ON_THE_SESSIONS_PLATFORM = (
+    *("tests/test_faults.py", "tests/test_reserving_at_once.py", "tests/test_cached_at_once.py"),
+    *("tests/test_sample_deployments.py", "tests/test_readme.py", "tests/test_journey.py", "tests/test_wscat.py"),
+    *("tests/test_javascript_client.py", "tests/monitoring/test_running.py", "tests/docker/test_container_health.py"),
+)
 # What takes minutes and is begun last is waited for by all other processes. pytest-xdist itself begins with those that
 # have the most tests.
 BEGUN_FIRST = ("symptoms", "commands", "tests/test_alerts_arrive.py", "test_redis_failover.py", "platform")
@@ -29,4 +33,5 @@ class SharedPlatforms(LoadScopeScheduling):
             return file
         if folder == "tests/faults":
             return "commands" if file in COMMANDS else "symptoms"
-        return "platform" if folder == "tests" and file in ON_THE_SESSIONS_PLATFORM else f"{folder}/{file}"
+        path = f"{folder}/{file}"
+        return "platform" if path in ON_THE_SESSIONS_PLATFORM else path

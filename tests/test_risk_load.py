@@ -43,12 +43,18 @@ INSERT INTO portfolios_position (portfolio_id, symbol, quantity, average_cost, u
 SELECT portfolio_id, symbol, quantity, price, now() FROM bought RETURNING 1
 """
 
+# The strategies' paper portfolios, which have nothing to compute before a strategy runs.
+CLOSE_THE_EMPTY = """
+UPDATE portfolios_portfolio SET closed_at = now()
+WHERE NOT EXISTS (SELECT FROM portfolios_position WHERE portfolio_id = portfolios_portfolio.id)
+"""
+
 
 @pytest.fixture(scope="module")
 def own_platform() -> Iterator[Platform]:
     home = Path(tempfile.mkdtemp(prefix="nautilus-load-"))
-    # With the sample jobs, so that no paper portfolio is empty.
-    with running_platform(home, jobs=True, NAUTILUS_RISK_CHUNK_PORTFOLIOS="25") as platform:
+    with running_platform(home, NAUTILUS_RISK_CHUNK_PORTFOLIOS="25") as platform:
+        platform.run(CLOSE_THE_EMPTY)
         yield platform
     shutil.rmtree(home, ignore_errors=True)
 

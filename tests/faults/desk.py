@@ -59,13 +59,16 @@ class Desk:
         except (httpx.HTTPError, ValueError):
             return {}
 
-    def wait_for_symptom(self, name: str, section: str, seconds: float) -> dict[str, Any]:
-        """Waits until the component says the symptom of a section of the runbook, and answers with what it says."""
+    def wait_for_symptom(self, name: str, section: str, seconds: float, about: str = "") -> dict[str, Any]:
+        """Waits until the component says the symptom of a section of the runbook, and answers with what it says.
+
+        `about` must stand in the symptom: of workers, what happened to another one may still be told.
+        """
 
         def seen() -> dict[str, Any] | None:
             said = self.component(name)
             told = said.get("findings", [])
-            return next((one for one in told if one["link"].endswith(f"#{section}")), None)
+            return next((one for one in told if one["link"].endswith(f"#{section}") and about in one["symptom"]), None)
 
         return wait_until(seen, seconds, f"{name} to say {section}", pause_seconds=0.25)
 

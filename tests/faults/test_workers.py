@@ -62,7 +62,7 @@ def test_worker_that_was_killed_is_told_and_its_task_is_done_by_its_successor(de
     wait_for_attempt(desk, task["task_id"], 1)
     desk.platform.kill("risk-worker")
     line.injected()
-    said = desk.wait_for_symptom("workers", "worker-killed", 120)
+    said = desk.wait_for_symptom("workers", "worker-killed", 120, "risk-worker")
     assert "ended without a word" in said["cause"]
     line.seen(said["symptom"])
     ended = desk.ended_task(task)
@@ -79,7 +79,7 @@ def test_process_killed_for_memory_is_told_and_its_task_is_done_again(desk: Desk
     wait_for_attempt(desk, task["task_id"], 1)
     kill_pool(desk, "risk-worker")
     line.injected()
-    said = desk.wait_for_symptom("workers", "worker-out-of-memory", 30)
+    said = desk.wait_for_symptom("workers", "worker-out-of-memory", 30, "risk-worker")
     assert task["task_id"] in said["cause"]
     line.seen(said["symptom"])
     ended = desk.ended_task(task)
@@ -167,7 +167,7 @@ def test_worker_that_is_connected_and_takes_nothing_is_told_and_ends_itself(desk
         with desk.platform.client() as client:
             waiting = submit_many(client, 10)
         line.injected()
-        said = desk.wait_for_symptom("workers", "worker-not-consuming", 30)
+        said = desk.wait_for_symptom("workers", "worker-not-consuming", 30, "risk-worker")
         line.seen(said["symptom"])
         assert deaf.wait(30) == EXIT_CODE
     desk.platform.start("risk-worker")  # as supervisor and compose do with one that ended itself

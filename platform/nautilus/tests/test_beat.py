@@ -119,7 +119,8 @@ def test_scheduler_that_stood_still_and_lost_its_lease_stops_sending(tmp_path: P
 
 def test_wiped_redis_leaves_the_one_that_leads_leading(tmp_path: Path):
     with scheduler(tmp_path / "a") as first, scheduler(tmp_path / "b") as second:
-        wait_until(lambda: leads(first), 10, "the first to lead")
+        # Both: one that is just starting takes a free lease at once.
+        wait_until(lambda: leads(first) and pulse(second), 10, "the first to lead and the second to stand by")
         for _ in range(5):
             redis_client().delete(LEASE_KEY, SENT_KEY, pulses.SCHEDULERS_KEY, *QUEUES)
             wait_until(lambda: leads(first) and pulse(second), 15, "both to be back")

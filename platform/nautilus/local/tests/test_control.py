@@ -23,7 +23,7 @@ from nautilus.local.tests.test_run import Launcher
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.faults,
+    pytest.mark.operations,
     pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a child that its parent has ended"),
 ]
 

@@ -22,7 +22,7 @@ from nautilus.local.supervision import rpc, states, supervised
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.faults,
+    pytest.mark.operations,
     pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a child that its parent has ended"),
 ]
 

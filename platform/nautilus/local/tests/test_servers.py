@@ -21,7 +21,7 @@ from nautilus.local.home import ROOT, Home
 from nautilus.local.processes import servers_in
 from nautilus.local.servers import Servers, running_servers
 
-pytestmark = pytest.mark.faults  # of the servers that everything else runs on
+pytestmark = pytest.mark.operations  # of the servers that everything else runs on
 
 HOLDER = """
 import sys, time
