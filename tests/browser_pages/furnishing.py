@@ -10,8 +10,9 @@ from tests.running import wait_until
 
 RISK = "/api/v1/sprint3/risk"
 ANALYTICS = "/api/v1/sprint3/analytics"
+# Beside VaR at 99 %, which is breached: expected shortfall warns, the others hold.
 LIMITS: tuple[tuple[str, str | None, float], ...] = (
-    ("expected_shortfall_975", None, 1e6),
+    ("expected_shortfall_975", None, 107_000),
     ("gross_exposure", None, 5e6),
     ("leverage", None, 2.0),
     ("drawdown", None, 0.5),

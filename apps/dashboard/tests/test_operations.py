@@ -1,5 +1,6 @@
 """The operations page: each section by itself, also while a store is away, and who may see which."""
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -16,6 +17,7 @@ from apps.operations.health import body_of
 from apps.operations.running import ComponentHealth
 from apps.operations.sections import SECTIONS
 from apps.operations.tests.alive import a_worker, all_processes_alive, forget_all, say_worker
+from apps.operations.tests.web_process import running_web_process, stopped
 from apps.portfolios.tests.factories import make_user
 from apps.realtime.tests.said_processes import report, said_processes
 from apps.risk.tests.monitored import redis_away
@@ -194,6 +196,24 @@ def test_section_whose_redis_is_away_says_so_and_what_mends_it(operator, section
     assert "Redis cannot be reached" in text
     assert "scripts/restart-service.sh redis" in text
     assert "redis-time-outs" in text
+
+
+@pytest.mark.slow
+def test_while_the_database_hangs_the_page_opens_and_names_it(operator, settings):
+    """A real web process: /operations/health is among its quick paths, the rest has threads that may hang."""
+    cookies = {settings.SESSION_COOKIE_NAME: operator.cookies[settings.SESSION_COOKIE_NAME].value}
+    with running_web_process() as web:
+        assert web.get("/operations/health", cookies=cookies).status_code == 200
+        with stopped("postgres"):
+            begun = time.monotonic()
+            health = web.get("/operations/health", cookies=cookies)
+            assert time.monotonic() - begun < 3.0
+            page = web.get("/operations", cookies=cookies)
+            queues = web.get("/operations/queues", cookies=cookies)
+    assert "The database gives no answer" in health.text
+    assert "scripts/restart-service.sh postgres" in health.text
+    assert 'hx-get="/operations/queues"' in page.text
+    assert 'title="The database gives no answer."' in queues.text
 
 
 # --- Queues, sockets, cache, market data --------------------------------------------------------------
