@@ -198,7 +198,7 @@ def test_section_whose_redis_is_away_says_so_and_what_mends_it(operator, section
     assert "redis-time-outs" in text
 
 
-@pytest.mark.slow
+@pytest.mark.faults
 def test_while_the_database_hangs_the_page_opens_and_names_it(operator, settings):
     """A real web process: /operations/health is among its quick paths, the rest has threads that may hang."""
     cookies = {settings.SESSION_COOKIE_NAME: operator.cookies[settings.SESSION_COOKIE_NAME].value}

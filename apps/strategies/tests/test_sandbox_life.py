@@ -131,6 +131,7 @@ def test_sandbox_that_has_ended_says_so() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.thorough
 def test_fifty_sandboxes_leave_no_process_and_no_open_file() -> None:
     answer(LAST_CLOSES)
     gc.collect()
