@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 import time
+import xmlrpc.client
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -75,15 +76,29 @@ class Platform:
                 each.kill()
 
     def stop(self, name: str) -> None:
-        rpc(self.home).stopProcess(f"{_group(name)}:{name}")
+        """Also one that was killed a moment ago: supervisor starts it again, and stops nothing before that."""
+
+        def stopped() -> bool:
+            with suppress(xmlrpc.client.Fault):
+                rpc(self.home).stopProcess(f"{_group(name)}:{name}")
+            return states(self.home)[name]["statename"] == "STOPPED"
+
+        wait_until(stopped, 30, f"{name} to be stopped")
 
     def start(self, name: str) -> None:
         rpc(self.home).startProcess(f"{_group(name)}:{name}")
 
     def start_stopped(self) -> None:
-        for name, state in states(self.home).items():
-            if state["statename"] in ("STOPPED", "EXITED", "FATAL"):
-                self.start(name)
+        """Waits until everything runs."""
+
+        def all_run() -> bool:
+            missing = [name for name, state in states(self.home).items() if state["statename"] != "RUNNING"]
+            for name in missing:
+                with suppress(xmlrpc.client.Fault):  # supervisor is already about to start it
+                    self.start(name)
+            return not missing
+
+        wait_until(all_run, 60, "everything to run")
 
     def log_ends(self, lines: int) -> list[tuple[str, str]]:
         """The last lines of each log that tells of our own code at work, by the process' name."""

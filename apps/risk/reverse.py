@@ -4,7 +4,7 @@ import math
 from typing import Any
 
 import numpy as np
-from scipy.special import ndtr
+import scipy
 
 from apps.risk.errors import ReverseLossError
 from apps.risk.kernels.stress import ReverseStress, expected_move, reverse_stress
@@ -101,5 +101,5 @@ def _single_factor(book: StressBook, window: StressWindow, loss: float, warnings
         "move": move,
         "beta_exposure": exposure,
         "distance": distance,
-        "probability": float(ndtr(-distance)),
+        "probability": float(scipy.special.ndtr(-distance)),
     }

@@ -8,6 +8,7 @@ import pytest
 
 from tests.faults.desk import Desk, running_desk
 from tests.faults.table import PROPERTY, FaultLine
+from tests.running import wait_until
 
 
 @pytest.fixture(scope="package")
@@ -27,7 +28,9 @@ def everything_runs_afterwards(request: pytest.FixtureRequest) -> Iterator[None]
     """A test that fails in the middle of its fault must not make those fail that come after it."""
     yield
     if "desk" in request.fixturenames:
-        request.getfixturevalue("desk").platform.start_stopped()
+        desk: Desk = request.getfixturevalue("desk")
+        desk.platform.start_stopped()
+        wait_until(desk.reads, 60, "the portfolios to be read again")
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -47,6 +47,12 @@ class Desk:
             return task if task["status"] != "processing" else None
 
         return wait_until(ended, seconds, f"task {accepted['task_id']} to end")
+
+    def reads(self) -> bool:
+        """Whether the API answers from the database."""
+        with suppress(httpx.HTTPError), self.platform.client() as client:
+            return client.get("/api/v1/portfolios").status_code == 200
+        return False
 
     def health(self) -> dict[str, Any]:
         with self.platform.client() as client:

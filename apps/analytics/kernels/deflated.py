@@ -3,7 +3,7 @@
 import math
 
 import numpy as np
-from scipy.special import ndtri
+import scipy
 
 from apps.analytics.kernels.facts.known import Facts, Series, gather
 from apps.analytics.kernels.facts.rows import FloatArray
@@ -36,7 +36,7 @@ def expected_largest(trial_sharpes: FloatArray) -> float:
     trials = len(trial_sharpes)
     if trials == 1:
         return 0.0
-    quantiles = ndtri(1 - 1 / trials), ndtri(1 - 1 / (trials * math.e))
+    quantiles = scipy.special.ndtri(1 - 1 / trials), scipy.special.ndtri(1 - 1 / (trials * math.e))
     return float(np.std(trial_sharpes, ddof=1) * ((1 - _EULER) * quantiles[0] + _EULER * quantiles[1]))
 
 

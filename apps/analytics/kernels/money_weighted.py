@@ -9,8 +9,8 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 import numpy.typing as npt
-from scipy.optimize import brentq
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -84,4 +84,6 @@ def _roots(times: FloatArray, flows: FloatArray) -> list[float]:
     exact = [growth for growth, value in zip(grid, values, strict=True) if value == 0]
     edges = zip(grid[:-1], grid[1:], values[:-1], values[1:], strict=True)
     crossed = [(low, high) for low, high, before, after in edges if before * after < 0]
-    return sorted(exact + [float(brentq(present_value, *edge, xtol=1e-14, rtol=1e-14)) for edge in crossed])
+    return sorted(
+        exact + [float(scipy.optimize.brentq(present_value, *edge, xtol=1e-14, rtol=1e-14)) for edge in crossed]
+    )

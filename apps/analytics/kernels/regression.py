@@ -15,8 +15,8 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 import numpy.typing as npt
-from scipy.special import stdtr
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -157,7 +157,7 @@ def _coefficient(value: float, error: float, robust: float, freedom: int) -> Coe
 
 
 def _p_value(t: float, freedom: int) -> float:
-    return float(2.0 * stdtr(freedom, -abs(t)))
+    return float(2.0 * scipy.special.stdtr(freedom, -abs(t)))
 
 
 def _inverse(r: FloatArray) -> FloatArray:

@@ -13,8 +13,8 @@ import math
 from collections.abc import Callable
 
 import numpy as np
+import scipy
 import numpy.typing as npt
-from scipy.ndimage import rank_filter
 
 from apps.analytics.kernels.sliding import Moments, window_drawdowns, window_moments, window_sums
 from apps.risk.kernels.historical import tail_count
@@ -111,7 +111,7 @@ def rolling_var(returns: FloatArray, window: int, confidence: float = 0.95) -> F
         first, last = window // 2, len(columns) - (window - window // 2 - 1)
         for portfolio in range(columns.shape[1]):
             column = np.ascontiguousarray(columns[:, portfolio])
-            found[window - 1 :, portfolio] = 0.0 - rank_filter(column, rank, size=window)[first:last]
+            found[window - 1 :, portfolio] = 0.0 - scipy.ndimage.rank_filter(column, rank, size=window)[first:last]
     return _as_given(found, returns)
 
 

@@ -14,8 +14,8 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 import numpy.typing as npt
-from scipy import special
 
 from apps.risk.kernels.historical import tail_mass
 
@@ -117,7 +117,7 @@ def conditional_coverage(kupiec: LikelihoodRatio, independence: LikelihoodRatio)
     As in Jorion (2007), Value at Risk, 3rd ed., ch. 6.2.3: the rate is judged on all days, not on all but the first.
     """
     statistic = kupiec.statistic + independence.statistic
-    return LikelihoodRatio(statistic, float(special.chdtrc(2, statistic)))
+    return LikelihoodRatio(statistic, float(scipy.special.chdtrc(2, statistic)))
 
 
 def traffic_light(exceptions_count: int, days: int, confidence: float) -> TrafficLight:
@@ -126,7 +126,7 @@ def traffic_light(exceptions_count: int, days: int, confidence: float) -> Traffi
     Raises ValueError as kupiec_pof does.
     """
     _check_count(exceptions_count, days)
-    cumulative = float(special.bdtr(exceptions_count, days, tail_mass(confidence, 1)))
+    cumulative = float(scipy.special.bdtr(exceptions_count, days, tail_mass(confidence, 1)))
     zone = "green" if cumulative < _YELLOW_FROM else "yellow" if cumulative < _RED_FROM else "red"
     if (days, confidence) != (_BASEL_DAYS, _BASEL_CONFIDENCE):
         return TrafficLight(zone, cumulative, None, None)
@@ -209,13 +209,13 @@ def _null_sums(draws: np.random.Generator, ratio: FloatArray, alpha: float, simu
 
 
 def _log_likelihood(calm: int, hit: int, probability: float) -> float:
-    return float(special.xlogy(calm, 1.0 - probability) + special.xlogy(hit, probability))
+    return float(scipy.special.xlogy(calm, 1.0 - probability) + scipy.special.xlogy(hit, probability))
 
 
 def _ratio(assumed: float, free: float, degrees: int) -> LikelihoodRatio:
     # The free likelihood is the larger one; rounding may say otherwise by a last bit.
     statistic = max(0.0, 2.0 * (free - assumed))
-    return LikelihoodRatio(statistic, float(special.chdtrc(degrees, statistic)))
+    return LikelihoodRatio(statistic, float(scipy.special.chdtrc(degrees, statistic)))
 
 
 def _transitions(hits: BoolArray, follows: BoolArray | None) -> tuple[int, int, int, int]:

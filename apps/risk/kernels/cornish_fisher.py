@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
-from scipy import special
+import scipy
 
 from apps.risk.kernels.historical import FloatArray
 
@@ -118,4 +118,4 @@ def _tail_density(z: float, confidence: float) -> float:
 def _z(confidence: float) -> float:
     if not 0.5 < confidence < 1:
         raise ValueError(f"confidence is {confidence}; expected more than 0.5 and less than 1, as in 0.99")
-    return float(special.ndtri(1 - confidence))
+    return float(scipy.special.ndtri(1 - confidence))

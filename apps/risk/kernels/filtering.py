@@ -13,7 +13,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import minimize
+import scipy
 
 from apps.risk.kernels.historical import FloatArray
 
@@ -75,8 +75,8 @@ def fit_garch(shocks: FloatArray, backcast: float) -> Garch:
     begin = np.array([math.log(max(float(np.mean(squares)), 1e-12)), math.log(19.0), math.log(0.1 / 0.9)])
     # Begun anew where the first search ends: a simplex that has collapsed early gets another chance.
     rough, fine = ({"xatol": 10 * size, "fatol": size, "maxfev": 2_000} for size in (1e-3, 1e-6))
-    first = minimize(negative_log_likelihood, begin, method="Nelder-Mead", options=rough)
-    found = minimize(negative_log_likelihood, first.x, method="Nelder-Mead", options=fine)
+    first = scipy.optimize.minimize(negative_log_likelihood, begin, method="Nelder-Mead", options=rough)
+    found = scipy.optimize.minimize(negative_log_likelihood, first.x, method="Nelder-Mead", options=fine)
     omega, alpha, beta = parameters(found.x)
     return Garch(omega, alpha, beta, omega + (alpha + beta) * backcast, bool(found.success))
 
@@ -84,10 +84,7 @@ def fit_garch(shocks: FloatArray, backcast: float) -> Garch:
 def _variances(squares: FloatArray, omega: float, alpha: float, beta: float, backcast: float) -> FloatArray:
     """var(t) of each day, (days,), by a linear filter."""
     driven = omega + alpha * np.concatenate([[backcast], squares[:-1]])
-    # Here, because it takes a fifth of the start of every process, and one method needs it.
-    from scipy.signal import lfilter
-
-    return np.asarray(lfilter([1.0], [1.0, -beta], driven, zi=[beta * backcast])[0])
+    return np.asarray(scipy.signal.lfilter([1.0], [1.0, -beta], driven, zi=[beta * backcast])[0])
 
 
 def _logistic(x: float) -> float:

@@ -15,7 +15,7 @@ Bits: sums here run in an order that their shapes fix, and none is BLAS's, so no
 import math
 
 import numpy as np
-from scipy.optimize import brentq
+import scipy
 
 from apps.risk.kernels.filtering import EWMA_DECAY, ewma_volatility
 from apps.risk.kernels.historical import FloatArray, expected_shortfall, tail_mass
@@ -116,7 +116,7 @@ def _tilt(relative: FloatArray, log_tail: float) -> float:
         return math.log(total / len(relative)) - log_tail - tilted / total
 
     # Relative entropy is at most 1 / z, as `relative` lies between -1 and 0: beyond this z the slope is positive.
-    root = brentq(slope, math.log(_SMALLEST_Z), math.log(1.0 / -log_tail), xtol=1e-11, rtol=1e-12)
+    root = scipy.optimize.brentq(slope, math.log(_SMALLEST_Z), math.log(1.0 / -log_tail), xtol=1e-11, rtol=1e-12)
     return float(np.float32(math.exp(root)))
 
 

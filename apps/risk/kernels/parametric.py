@@ -15,8 +15,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import special
-from scipy.optimize import minimize
+import scipy
 
 from apps.risk.kernels.historical import FloatArray
 from apps.risk.kernels.tail import without_each
@@ -46,7 +45,7 @@ class StudentT:
 def normal_tail(confidence: float) -> Elliptical:
     """Of N(0, 1): ES is phi(z) / (1 - c). Raises ValueError for a confidence outside (0.5, 1)."""
     _check_confidence(confidence)
-    z = float(special.ndtri(1 - confidence))
+    z = float(scipy.special.ndtri(1 - confidence))
     return Elliptical(0.0 - z, _phi(z) / (1 - confidence))
 
 
@@ -58,10 +57,10 @@ def student_t_tail(confidence: float, df: float) -> Elliptical:
     _check_confidence(confidence)
     if not df > 1:
         raise ValueError(f"df is {df}; expected more than 1: below that the tail has no mean")
-    q = float(special.stdtrit(df, 1 - confidence))
+    q = float(scipy.special.stdtrit(df, 1 - confidence))
     log_density = (
-        special.gammaln((df + 1) / 2)
-        - special.gammaln(df / 2)
+        scipy.special.gammaln((df + 1) / 2)
+        - scipy.special.gammaln(df / 2)
         - 0.5 * math.log(df * math.pi)
         - (df + 1) / 2 * math.log1p(q * q / df)
     )
@@ -81,7 +80,7 @@ def fit_student_t(sample: FloatArray) -> StudentT:
     centre, unit = float(np.median(sample)), float(np.std(sample))
     if unit <= 1e-14 * abs(centre):
         return StudentT(float(np.mean(sample)), 0.0, LARGEST_DF)
-    found = minimize(
+    found = scipy.optimize.minimize(
         _negative_log_likelihood,
         x0=[0.0, math.log(0.75), math.log(5.0)],
         args=((sample - centre) / unit,),
@@ -104,13 +103,13 @@ def _negative_log_likelihood(theta: FloatArray, x: FloatArray) -> tuple[float, F
     weight = (df + 1) / (df + squared)
     pull = float(np.mean(weight * squared))
     value = (
-        special.gammaln((df + 1) / 2)
-        - special.gammaln(df / 2)
+        scipy.special.gammaln((df + 1) / 2)
+        - scipy.special.gammaln(df / 2)
         - 0.5 * math.log(df * math.pi)
         - log_scale
         - (df + 1) / 2 * log_terms
     )
-    by_df = 0.5 * (special.digamma((df + 1) / 2) - special.digamma(df / 2) - 1 / df - log_terms + pull / df)
+    by_df = 0.5 * (scipy.special.digamma((df + 1) / 2) - scipy.special.digamma(df / 2) - 1 / df - log_terms + pull / df)
     gradient = np.array([float(np.mean(weight * u)) / scale, pull - 1, df * by_df])
     return -float(value), -gradient
 

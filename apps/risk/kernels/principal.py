@@ -22,8 +22,7 @@ Ozaki, Ogita, Oishi & Rump (2012), Error-free transformations of matrix multipli
 import math
 
 import numpy as np
-from scipy import special
-from scipy.linalg import eigh_tridiagonal
+import scipy
 
 from apps.risk.kernels.historical import FloatArray
 from apps.risk.kernels.measures import deviation
@@ -42,7 +41,7 @@ def effective_bets(returns: FloatArray, values: FloatArray, pnl: FloatArray) -> 
     if float(deviation(pnl)) <= 1e-14 * gross:
         return None
     parts = _parts(returns, values, pnl)
-    return max(1.0, math.exp(math.fsum(special.entr(parts).tolist())))
+    return max(1.0, math.exp(math.fsum(scipy.special.entr(parts).tolist())))
 
 
 def _parts(returns: FloatArray, values: FloatArray, pnl: FloatArray) -> FloatArray:
@@ -79,7 +78,7 @@ def spectral_measure(matrix: FloatArray, start: FloatArray) -> tuple[FloatArray,
     # LAPACK's solver gives up on large numbers; a power of two is taken out and put back without a rounding.
     exponent = math.frexp(float(np.abs(diagonal).max()))[1]
     scaled = np.ldexp(diagonal, -exponent), np.ldexp(beside, -exponent)
-    eigenvalues, vectors = eigh_tridiagonal(*scaled, lapack_driver="stemr")
+    eigenvalues, vectors = scipy.linalg.eigh_tridiagonal(*scaled, lapack_driver="stemr")
     return np.ldexp(eigenvalues, exponent), vectors[0] ** 2
 
 

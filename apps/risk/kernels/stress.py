@@ -16,7 +16,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import ndtr
+import scipy
 
 from apps.risk.kernels.historical import FloatArray
 from apps.risk.kernels.tail import exact_split
@@ -111,7 +111,7 @@ def reverse_stress(returns: FloatArray, values: FloatArray, pnl: FloatArray, los
     total, parts = split_pnl(move, values)
     deviation = math.sqrt(square / (len(pnl) - 1))
     distance = loss / deviation
-    return ReverseStress(move, total, parts, deviation, distance, float(ndtr(-distance)))
+    return ReverseStress(move, total, parts, deviation, distance, float(scipy.special.ndtr(-distance)))
 
 
 def expected_move(series: FloatArray, pnl: FloatArray, loss: float) -> float:

@@ -21,7 +21,7 @@ from apps.analytics.kernels.measures.figure import (
 )
 from apps.analytics.kernels.measures.returns import annual_return
 from apps.analytics.kernels.measures.risk import annual_volatility
-from apps.analytics.kernels.measures.tails import NORMAL_SHORTFALL
+from apps.analytics.kernels.measures.tails import normal_shortfall
 
 
 @figure()
@@ -97,7 +97,7 @@ def serenity(known: Facts) -> FloatArray:
     below the peak, 95 %, by a normal tail, / annual_volatility."""
     days, total = known.days, known.path.fall_sum
     spread = deviation(np.maximum(known.path.fall_squares - total * total / days, 0.0), days)
-    pitfall = (spread * NORMAL_SHORTFALL - total / days) / annual_volatility(known)
+    pitfall = (spread * normal_shortfall() - total / days) / annual_volatility(known)
     return _reward(known) / (ulcer_index(known) * pitfall)
 
 

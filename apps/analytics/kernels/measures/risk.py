@@ -12,7 +12,7 @@ J. Risk 15 (probabilistic); Rollinger & Hoffman (2013), Sortino: A Sharper Ratio
 import math
 
 import numpy as np
-from scipy.special import ndtr
+import scipy
 
 from apps.analytics.kernels.facts.known import Facts
 from apps.analytics.kernels.facts.rows import EPS, FloatArray
@@ -171,7 +171,7 @@ def autocorrelation_penalty(known: Facts) -> FloatArray:
 
 def probability_above(ratio: FloatArray, benchmark: FloatArray | float, known: Facts) -> FloatArray:
     """Phi((ratio - benchmark) sqrt(n - 1) / sqrt(1 - skew x ratio + (kurtosis - 1) / 4 x ratio^2)), ratios of a day."""
-    return np.asarray(ndtr((ratio - benchmark) * np.sqrt((known.days - 1.0) / _variance(ratio, known))))
+    return np.asarray(scipy.special.ndtr((ratio - benchmark) * np.sqrt((known.days - 1.0) / _variance(ratio, known))))
 
 
 def _variance(ratio: FloatArray, known: Facts) -> FloatArray:

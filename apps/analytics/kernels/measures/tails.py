@@ -8,20 +8,26 @@ Fan 1996, Sample Quantiles in Statistical Packages, Amer. Statistician 50, type 
 import math
 
 import numpy as np
-from scipy.special import ndtri
+import scipy
 
 from apps.analytics.kernels.facts.known import Facts
 from apps.analytics.kernels.facts.rows import ROUNDING_SPREAD, FloatArray
 from apps.analytics.kernels.facts.tails import CONFIDENCE
 from apps.analytics.kernels.measures.figure import NO_LOSS, NO_WIN, ONE_RETURN, Lack, deviation, figure
 
-# Of a standard normal distribution: its 95 % quantile, and the mean beyond it.
-NORMAL_QUANTILE = float(ndtri(CONFIDENCE))
-NORMAL_SHORTFALL = math.exp(-(NORMAL_QUANTILE**2) / 2) / math.sqrt(2 * math.pi) / (1 - CONFIDENCE)
-
 NO_TAIL = Lack(
     "the 5 % quantile of the returns is zero", lambda known: np.abs(known.tails.percent_5) <= ROUNDING_SPREAD
 )
+
+
+def normal_quantile() -> float:
+    """The 95 % quantile of a standard normal distribution."""
+    return float(scipy.special.ndtri(CONFIDENCE))
+
+
+def normal_shortfall() -> float:
+    """The mean beyond its 95 % quantile."""
+    return math.exp(-(normal_quantile() ** 2) / 2) / math.sqrt(2 * math.pi) / (1 - CONFIDENCE)
 
 
 @figure()
@@ -39,13 +45,13 @@ def cvar_95(known: Facts) -> FloatArray:
 @figure(ONE_RETURN)
 def var_95_normal(known: Facts) -> FloatArray:
     """1.645 x standard deviation - mean, as if the returns were normal."""
-    return deviation(known.moments.squares, known.days) * NORMAL_QUANTILE - known.moments.mean
+    return deviation(known.moments.squares, known.days) * normal_quantile() - known.moments.mean
 
 
 @figure(ONE_RETURN)
 def cvar_95_normal(known: Facts) -> FloatArray:
     """2.063 x standard deviation - mean, as if the returns were normal."""
-    return deviation(known.moments.squares, known.days) * NORMAL_SHORTFALL - known.moments.mean
+    return deviation(known.moments.squares, known.days) * normal_shortfall() - known.moments.mean
 
 
 @figure(NO_TAIL)
