@@ -62,13 +62,16 @@ def since_close(value: FloatArray, before: FloatArray, flows: FloatArray, of_pea
 
     The index moves by (value - flows) / before, the time-weighted return of the day; `of_peak` is the index at that
     close as a fraction of its highest, NaN where the past is not known. Parts of a value that is not above zero are
-    NaN. As risk.figures.Past has it for one book.
+    NaN, and so are those too large for a float. As risk.figures.Past has it for one book.
     """
     known = np.isfinite(of_peak)
     day_pnl = np.where(known, value - flows - before, np.nan)
     base = np.where(known & (before > 0), before, np.nan)
-    index = of_peak * ((value - flows) / base)
-    return SinceClose(day_pnl, day_pnl / base, np.where(np.isnan(index), np.nan, np.maximum(0.0, 1.0 - index)))
+    with np.errstate(over="ignore"):
+        index = of_peak * ((value - flows) / base)
+        part = day_pnl / base
+    drawdown = np.where(np.isnan(index), np.nan, np.maximum(0.0, 1.0 - index))
+    return SinceClose(day_pnl, np.where(np.isfinite(part), part, np.nan), drawdown)
 
 
 def newest_of_held(held: BoolArray, times_us: IntArray) -> IntArray:

@@ -15,8 +15,8 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-import scipy
 import numpy.typing as npt
+import scipy
 
 FloatArray = npt.NDArray[np.float64]
 

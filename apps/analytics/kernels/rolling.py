@@ -13,8 +13,8 @@ import math
 from collections.abc import Callable
 
 import numpy as np
-import scipy
 import numpy.typing as npt
+import scipy
 
 from apps.analytics.kernels.sliding import Moments, window_drawdowns, window_moments, window_sums
 from apps.risk.kernels.historical import tail_count

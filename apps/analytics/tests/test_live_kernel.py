@@ -62,6 +62,12 @@ def test_loss_and_drawdown_are_those_that_limits_are_held_against(value, before,
         assert found.drawdown[0] == pytest.approx(expected, rel=1e-9)
 
 
+def test_part_of_next_to_nothing_is_no_infinity():
+    found = since_close(np.array([222.0]), np.array([1e-306]), np.array([0.0]), np.array([1.0]))
+    assert (found.day_pnl[0], found.drawdown[0]) == (222.0, 0.0)
+    assert np.isnan(found.day_pnl_pct[0])
+
+
 def test_past_that_is_behind_makes_no_figure():
     found = since_close(np.array([10.0]), np.array([9.0]), np.array([0.0]), np.array([np.nan]))
     assert np.isnan([found.day_pnl[0], found.day_pnl_pct[0], found.drawdown[0]]).all()

@@ -14,8 +14,8 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-import scipy
 import numpy.typing as npt
+import scipy
 
 from apps.risk.kernels.historical import tail_mass
 
