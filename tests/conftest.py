@@ -9,6 +9,8 @@ import pytest
 from tests.running import Platform, named_platform, running_platform
 
 LINES_OF_EACH_LOG = 10
+# Nobody has a real one here: what is `live` is asked for, approved and rolled back, and filled as on paper.
+LIVE_BROKER = "apps.strategies.brokers.paper.PaperBroker"
 
 
 @pytest.hookimpl(wrapper=True)
@@ -35,6 +37,6 @@ def platform(request: pytest.FixtureRequest) -> Iterator[Platform]:
         return
     home = Path(tempfile.mkdtemp(prefix="nautilus-platform-"))
     follows = (item.get_closest_marker(name) for item in request.session.items for name in ("platform", "browser"))
-    with running_platform(home, jobs=any(follows)) as platform:
+    with running_platform(home, jobs=any(follows), NAUTILUS_LIVE_BROKER=LIVE_BROKER) as platform:
         yield platform
     shutil.rmtree(home, ignore_errors=True)

@@ -1,7 +1,8 @@
-"""Findings that name portfolios: for those who may know of every portfolio there is."""
+"""Findings that name what is of one desk: for those who may know of every portfolio there is."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from apps.operations.findings import Finding
 
@@ -10,15 +11,23 @@ MOST_NAMED = 10
 
 @dataclass(frozen=True, slots=True)
 class NamingFinding(Finding):
-    """`cause` names them; `cause_for_all` says the same without names, for viewers and for the topic."""
+    """`cause` names them; `cause_for_all` says the same without names, for viewers and for the topic.
+
+    Where symptom or remedy name something of one desk as well, or quote somebody, there are words for all too.
+    """
 
     cause_for_all: str = ""
+    symptom_for_all: str = ""
+    remedy_for_all: str = ""
 
 
-def for_all(finding: Finding) -> dict[str, str]:
-    """The finding's words, without any portfolio's name."""
-    words = finding.as_dict()
-    return {**words, "cause": finding.cause_for_all} if isinstance(finding, NamingFinding) else words
+def words_for_all(finding: Finding) -> dict[str, Any]:
+    """The finding's words as viewers and the topic have them."""
+    words: dict[str, Any] = finding.as_dict()
+    if not isinstance(finding, NamingFinding):
+        return words
+    told = {"symptom": finding.symptom_for_all, "remedy": finding.remedy_for_all}
+    return {**words, "cause": finding.cause_for_all, **{name: text for name, text in told.items() if text}}
 
 
 def named(names: Sequence[str]) -> str:

@@ -17,7 +17,7 @@ from apps.operations.background import Run
 from apps.operations.blame import finding_of_error, finding_of_silence
 from apps.operations.checks.registry import CHECKS, COMPONENTS, Check
 from apps.operations.findings import Finding, Health, Status
-from apps.operations.stores import words_for_all
+from apps.operations.naming import words_for_all
 
 __all__ = ["CHECK_SECONDS", "ComponentHealth", "Run", "is_hanging", "run_all", "run_checks"]
 

@@ -1,7 +1,6 @@
 """What an error of PostgreSQL or Redis says about the store itself, in the operator's words."""
 
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
 
 from django.conf import settings
 from django.db.utils import Error as DatabaseError
@@ -17,7 +16,6 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from apps.operations.findings import Finding, Status
 from apps.operations.freeing import free_answers
-from apps.operations.naming import NamingFinding, for_all
 from nautilus.failover import NoPrimaryError, ReplacedError, failover_of
 
 RESTART_DATABASE = "scripts/restart-service.sh postgres"
@@ -32,23 +30,6 @@ MOST_CHARACTERS = 300
 # Of an attempt to connect psycopg tells no SQLSTATE, only the server's words.
 _REFUSALS = ("authentication failed", "no pg_hba.conf entry", "no password supplied", 'FATAL: role "')
 _TOO_MANY_CONNECTIONS, _STARTING, _DISK_FULL, _CANCELED = "53300", "57P03", "53100", "57014"
-
-
-@dataclass(frozen=True, slots=True)
-class PrivateFinding(NamingFinding):
-    """Its symptom or remedy names something of one desk as well, or quotes somebody; left empty, they do not."""
-
-    symptom_for_all: str = ""
-    remedy_for_all: str = ""
-
-
-def words_for_all(finding: Finding) -> dict[str, Any]:
-    """The finding's words as viewers and the topic have them."""
-    words: dict[str, Any] = for_all(finding)
-    if not isinstance(finding, PrivateFinding):
-        return words
-    told = {"symptom": finding.symptom_for_all, "remedy": finding.remedy_for_all}
-    return {**words, **{name: text for name, text in told.items() if text}}
 
 
 def words_of(error: BaseException) -> str:

@@ -4,7 +4,7 @@
         desk_page.goto("/limits")
         expect(desk_page.get_by_role("heading", level=1)).to_have_text("Limits and alerts")
 
-`desk_page` is a page of the admin, `page_as("viewer")` one of a fresh user who sees the sample portfolios, `client`
+`desk_page` is a page of the admin, `page_as("viewer")` one of a viewer who sees the sample portfolios, `client`
 the platform's API. Whatever a test looks at, it fails on what no page may do (watching.py): `watch` is where it says
 what it provokes itself.
 
@@ -99,7 +99,7 @@ def open_page(browser: Browser, platform: Platform, watch: Watch) -> Iterator[Pa
 
 @pytest.fixture(scope="package")
 def desk_state(browser: Browser, platform: Platform) -> StorageState:
-    """The admin's session, signed in once. A test that signs out takes `page_as`."""
+    """The admin's session, signed in once. A test that signs out takes `page_as` with `shared=False`."""
     context = browser.new_context(base_url=platform.address)
     sign_in(context.new_page(), User("admin", local_secrets(platform.home)["admin_password"]))
     state = context.storage_state()
@@ -112,13 +112,24 @@ def desk_page(open_page: PageAs, desk_state: StorageState) -> Page:
     return open_page(storage_state=desk_state)
 
 
-@pytest.fixture
-def page_as(open_page: PageAs, platform: Platform) -> PageAs:
-    """`page_as("viewer", "strategist")`; `desks=()` for a user who sees no portfolio."""
+@pytest.fixture(scope="package")
+def states(browser: Browser, platform: Platform) -> dict[frozenset[str], StorageState]:
+    """Sessions of users by their roles and desks: each is signed in once."""
+    return {}
 
-    def opened(*roles: str, desks: tuple[str, ...] = (SAMPLE_DESK,), **profile: Any) -> Page:
+
+@pytest.fixture
+def page_as(open_page: PageAs, platform: Platform, states: dict[frozenset[str], StorageState]) -> PageAs:
+    """`page_as("viewer", "strategist")`; `desks=()` for one who sees no portfolio; not `shared` to sign in afresh."""
+
+    def opened(*roles: str, desks: tuple[str, ...] = (SAMPLE_DESK,), shared: bool = True, **profile: Any) -> Page:
+        groups = frozenset([*roles, *desks])
+        if shared and groups in states:
+            return open_page(storage_state=states[groups], **profile)
         page = open_page(**profile)
         sign_in(page, make_user(platform, [*roles, *desks]))
+        if shared:
+            states[groups] = page.context.storage_state()
         return page
 
     return opened

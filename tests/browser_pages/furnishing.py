@@ -5,11 +5,12 @@ from typing import Any
 
 import httpx
 
-from tests.browser_pages.walked import BOOK
+from tests.browser_pages.walked import BOOK, MERGED
 from tests.running import wait_until
 
 RISK = "/api/v1/sprint3/risk"
 ANALYTICS = "/api/v1/sprint3/analytics"
+STRATEGY = "/api/v1/sprint3/strategy"
 # Beside VaR at 99 %, which is breached: expected shortfall warns, the others hold.
 LIMITS: tuple[tuple[str, str | None, float], ...] = (
     ("expected_shortfall_975", None, 107_000),
@@ -22,6 +23,12 @@ LIMITS: tuple[tuple[str, str | None, float], ...] = (
 SHARE_OF_A_BREACH = 0.9  # of what is used now
 LONG = "SHARE_CLASS_WITH_A_NAME_THAT_IS_LONG"
 LONG_NAME = "Global macro, long/short, currency-hedged share class for institutional investors (seeded 2022)"
+CODE = """\
+def target_weights(prices, params):
+    latest = prices.iloc[-1].dropna()
+    share = params["gross"] / len(latest)  # {gross:.0%} of the book
+    return dict.fromkeys(latest.index, share)
+"""
 JOBS: dict[str, dict[str, Any]] = {
     f"{ANALYTICS}/risk/analyze": {},
     f"{ANALYTICS}/risk/stress": {},
@@ -37,6 +44,7 @@ def furnish(client: httpx.Client) -> None:
         terms = {"base_currency": "USD", "initial_cash": 250_000, "inception_date": "2022-01-03"}
         _answer(client.post("/api/v1/portfolios", json={"id": LONG, "name": LONG_NAME, **terms}))
     set_limits(client)
+    post_colliding_versions(client)
     channels = _answer(client.get(f"{RISK}/alerts/{BOOK}"))["channels"]
     if not channels:
         channel = {"kind": "email", "target": "risk@example.com", "min_severity": "warning"}
@@ -54,6 +62,17 @@ def set_limits(client: httpx.Client) -> None:
     for kind, symbol, threshold in LIMITS:
         if kind not in kinds:
             make_limit(client, kind, threshold, symbol)
+
+
+def post_colliding_versions(client: httpx.Client) -> None:
+    """Versions 2 and 3 both go on from 1, and change the same line and the same parameter."""
+    if client.get(f"{STRATEGY}/versions/{MERGED}").status_code != 404:
+        return
+    _answer(client.post(f"{STRATEGY}/strategies", json={"id": MERGED, "name": "Two hands on one line"}))
+    for parent, gross in ((None, 1.0), (1, 0.8), (1, 0.6)):
+        version = {"code": CODE.format(gross=gross), "parameters": {"gross": gross}, "message": f"Gross {gross}"}
+        answer = client.post(f"{STRATEGY}/versions/{MERGED}", json={"parent_version": parent, **version})
+        assert answer.status_code == (409 if gross == 0.6 else 201), answer.text
 
 
 def make_limit(client: httpx.Client, kind: str, threshold: float, symbol: str | None = None) -> dict[str, Any]:

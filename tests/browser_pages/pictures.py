@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import httpx
 from PIL import Image
 from playwright.sync_api import Browser, Page, StorageState
 from rich.console import Console
@@ -18,7 +19,7 @@ from nautilus.local.home import ROOT
 from tests.browser import running_browser
 from tests.browser_pages.furnishing import furnish
 from tests.browser_pages.users import User, sign_in
-from tests.browser_pages.walked import PAGES, Walked, newest_task
+from tests.browser_pages.walked import PAGES, Walked
 from tests.running import Platform, named_platform, running_platform
 
 FOLDER = ROOT / "docs" / "images" / "dashboard"
@@ -29,17 +30,15 @@ MOST_HEIGHT = 1_800  # below that a page goes on like this
 PALETTE = 200  # colours: a fifth of the bytes, and nobody sees a difference
 ON_A_PHONE = ("overview", "portfolio")
 SETTLED_MS = 4_000  # figures come in, a chart is drawn
-SIGN_IN = Walked("sign-in", "/sign-in", "Nautilus")
+SIGN_IN = "sign-in"
 
 
 def main() -> None:
     console = Console()
     FOLDER.mkdir(parents=True, exist_ok=True)
-    with console.status("A platform with something to show"), _platform() as platform, running_browser() as browser:
-        with platform.client() as client:
-            furnish(client)
-            pages = [*PAGES, newest_task(client)]
-        for path in _pictures(browser, platform, pages):
+    with _platform() as platform, platform.client() as client, running_browser() as browser:
+        furnish(client)
+        for path in _pictures(browser, platform, client):
             console.print(f"{path.relative_to(ROOT)}, {path.stat().st_size / 1e3:.0f} kB", highlight=False)
 
 
@@ -52,18 +51,19 @@ def _platform() -> Iterator[Platform]:
         yield platform
 
 
-def _pictures(browser: Browser, platform: Platform, pages: list[Walked]) -> Iterator[Path]:
+def _pictures(browser: Browser, platform: Platform, client: httpx.Client) -> Iterator[Path]:
     state = _signed_in(browser, platform)
     for colours in COLOURS:
         profile = {"base_url": platform.address, "color_scheme": colours}
         desk = browser.new_context(**profile, storage_state=state, viewport=DESK).new_page()
-        yield from (_picture(desk, walked, f"{walked.name}-{colours}") for walked in pages)
         phone = browser.new_context(**profile, storage_state=state, viewport=PHONE, has_touch=True).new_page()
-        small = (walked for walked in pages if walked.name in ON_A_PHONE)
-        yield from (_picture(phone, walked, f"{walked.name}-phone-{colours}") for walked in small)
+        for walked in PAGES:
+            yield _picture(desk, walked, client, f"{walked.name}-{colours}")
+            if walked.name in ON_A_PHONE:
+                yield _picture(phone, walked, client, f"{walked.name}-phone-{colours}")
         stranger = browser.new_context(**profile, viewport=DESK).new_page()
-        stranger.goto(SIGN_IN.path)
-        yield _kept(stranger.screenshot(), f"{SIGN_IN.name}-{colours}")
+        stranger.goto(f"/{SIGN_IN}")
+        yield _kept(stranger.screenshot(), f"{SIGN_IN}-{colours}")
 
 
 def _signed_in(browser: Browser, platform: Platform) -> StorageState:
@@ -72,8 +72,8 @@ def _signed_in(browser: Browser, platform: Platform) -> StorageState:
     return context.storage_state()
 
 
-def _picture(page: Page, walked: Walked, name: str) -> Path:
-    walked.open(page)
+def _picture(page: Page, walked: Walked, client: httpx.Client, name: str) -> Path:
+    walked.open(page, client)
     page.wait_for_timeout(SETTLED_MS)
     height = int(page.evaluate("document.documentElement.scrollHeight"))
     size = page.viewport_size or DESK

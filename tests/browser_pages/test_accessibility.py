@@ -2,6 +2,7 @@
 
 from itertools import pairwise
 
+import httpx
 import pytest
 from playwright.sync_api import Page, expect
 
@@ -20,11 +21,20 @@ def too_wide(page: Page) -> int:
     return int(page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth"))
 
 
-@pytest.mark.parametrize("colours", COLOURS)
 @pytest.mark.parametrize("walked", PAGES, ids=lambda walked: walked.name)
-def test_axe_finds_nothing_serious(walked: Walked, colours: str, open_page: PageAs, desk_state: dict) -> None:
-    page = open_page(storage_state=desk_state, color_scheme=colours)
-    walked.open(page)
+def test_page_is_read_by_ear_and_by_keyboard(walked: Walked, desk_page: Page, client: httpx.Client) -> None:
+    walked.open(desk_page, client)
+    assert not (found := axe.faults(desk_page)), "\n".join(found)
+    check_headings(desk_page)
+    check_keyboard(desk_page)
+
+
+@pytest.mark.parametrize("walked", PAGES, ids=lambda walked: walked.name)
+def test_axe_finds_nothing_serious_in_the_dark(
+    walked: Walked, open_page: PageAs, desk_state: dict, client: httpx.Client
+) -> None:
+    page = open_page(storage_state=desk_state, color_scheme="dark")
+    walked.open(page, client)
     assert not (found := axe.faults(page)), "\n".join(found)
 
 
@@ -36,35 +46,33 @@ def test_axe_finds_nothing_serious_before_one_has_signed_in(colours: str, open_p
 
 
 @pytest.mark.parametrize("walked", PAGES, ids=lambda walked: walked.name)
-def test_page_fits_a_phone(walked: Walked, open_page: PageAs, desk_state: dict) -> None:
+def test_page_fits_a_phone(walked: Walked, open_page: PageAs, desk_state: dict, client: httpx.Client) -> None:
     page = open_page(storage_state=desk_state, viewport=PHONE, has_touch=True, is_mobile=True)
-    walked.open(page)
+    walked.open(page, client)
     assert too_wide(page) <= 0
     assert not (found := axe.faults(page)), "\n".join(found)
 
 
-@pytest.mark.parametrize("walked", PAGES, ids=lambda walked: walked.name)
-def test_keyboard_skips_to_the_content_and_goes_on_from_there(walked: Walked, desk_page: Page) -> None:
-    walked.open(desk_page)
-    desk_page.keyboard.press("Tab")
-    expect(desk_page.get_by_role("link", name="Skip to the content")).to_be_focused()
-    desk_page.keyboard.press("Enter")
-    desk_page.keyboard.press("Tab")
-    assert desk_page.evaluate("document.activeElement.closest('main') !== null"), desk_page.evaluate(
-        "document.activeElement.outerHTML"
-    )
-
-
-@pytest.mark.parametrize("walked", PAGES, ids=lambda walked: walked.name)
-def test_headings_begin_with_one_and_leave_none_out(walked: Walked, desk_page: Page) -> None:
-    walked.open(desk_page)
-    levels = desk_page.eval_on_selector_all(
+def check_headings(page: Page) -> None:
+    """They begin with one of the first level and leave no level out."""
+    levels = page.eval_on_selector_all(
         "main :is(h1, h2, h3, h4)",
         "all => all.filter((each) => each.checkVisibility()).map((each) => +each.tagName[1])",
     )
     assert levels[:1] == [1]
     assert levels.count(1) == 1
     assert all(after <= before + 1 for before, after in pairwise(levels)), levels
+
+
+def check_keyboard(page: Page) -> None:
+    """The first stop skips to the content, and from there it goes on."""
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("link", name="Skip to the content")).to_be_focused()
+    page.keyboard.press("Enter")
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.closest('main') !== null"), page.evaluate(
+        "document.activeElement.outerHTML"
+    )
 
 
 def test_menu_opens_and_closes_by_keyboard(desk_page: Page) -> None:

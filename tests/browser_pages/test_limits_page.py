@@ -15,7 +15,6 @@ from tests.browser_pages.watching import Watch
 
 DESK = "LIMITS_DESK"
 SOON_MS = 60_000  # the monitor looks every 5 s
-PHONE = {"width": 390, "height": 844}
 
 
 @pytest.fixture
@@ -231,11 +230,3 @@ def test_viewer_reads_and_changes_nothing(page_as: PageAs, furnished: None, view
     page.goto(f"/limits?view={view}")
     expect(page.locator("#standing")).to_contain_text("Limits in force")
     expect(page.locator("button[data-action]:visible")).to_have_count(0)
-
-
-@pytest.mark.parametrize("view", ["limits", "alerts", "channels"])
-def test_page_is_no_wider_than_a_phone(open_page: PageAs, desk_state, furnished: None, view: str) -> None:
-    page = open_page(viewport=PHONE, storage_state=desk_state)
-    page.goto(f"/limits?view={view}")
-    expect(page.locator("#connection")).to_have_text("Live")
-    assert page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth") <= 0

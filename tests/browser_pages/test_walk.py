@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser_pages.furnishing import RISK, make_limit
-from tests.browser_pages.walked import BOOK, PAGES, Walked, newest_task
+from tests.browser_pages.walked import BOOK, PAGES, Walked
 from tests.running import wait_until
 
 STRATEGY = "/api/v1/sprint3/strategy"
@@ -33,8 +33,8 @@ def drawn_charts(page: Page) -> dict[str, bool]:
 
 
 @pytest.mark.parametrize("walked", PAGES, ids=lambda walked: walked.name)
-def test_page_opens_and_is_live_and_draws_its_charts(desk_page: Page, walked: Walked) -> None:
-    walked.open(desk_page)
+def test_page_opens_and_is_live_and_draws_its_charts(desk_page: Page, walked: Walked, client: httpx.Client) -> None:
+    walked.open(desk_page, client)
     assert desk_page.locator("main").inner_text().strip()
     wait_until(lambda: all(drawn_charts(desk_page).values()), 20, f"the charts of {walked.path} to be drawn")
     expect(desk_page.locator("main .failed").filter(visible=True)).to_have_count(0)
@@ -49,13 +49,9 @@ def test_navigation_leads_to_every_page_and_says_where_one_is(desk_page: Page) -
         expect(desk_page.locator("#connection")).to_have_attribute("data-state", "live")
 
 
-def test_task_has_a_page(desk_page: Page, client: httpx.Client) -> None:
-    newest_task(client).open(desk_page)
-    expect(desk_page.get_by_role("main")).to_contain_text(BOOK)
-
-
 def test_from_the_click_to_the_drawn_result_of_a_var_job(desk_page: Page) -> None:
-    Walked("portfolio", f"/portfolios/{BOOK}", BOOK).open(desk_page)
+    desk_page.goto(f"/portfolios/{BOOK}")
+    expect(desk_page.locator("#connection")).to_have_attribute("data-state", "live")
     desk_page.evaluate("globalThis.sameDocument = true")
     confidence = 90 + secrets.randbelow(899) / 100  # a job that nobody has run: equal ones share a result
     job = desk_page.get_by_role("form", name="Analysis")

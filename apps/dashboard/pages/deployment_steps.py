@@ -7,10 +7,10 @@ from datetime import datetime
 from typing import Any
 
 from apps.dashboard.templatetags.figures import DASH, MINUS
-from apps.strategies.admin.curve import Curve, equity_curve
-from apps.strategies.admin.results import UNKNOWN, Row, Table, result_tables
-from apps.strategies.admin.timeline import ShownStep, timeline
 from apps.strategies.models import Deployment
+from apps.strategies.showing.curve import Curve, equity_curve
+from apps.strategies.showing.results import UNKNOWN, Row, Table, result_tables
+from apps.strategies.showing.timeline import ShownStep, timeline
 
 BACKTEST = "backtest"  # its results have a card of their own
 ROWS_SHOWN = 40  # of ten thousand weights nobody reads more; the API has them all

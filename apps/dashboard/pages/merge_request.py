@@ -8,10 +8,10 @@ from django.utils.functional import SimpleLazyObject
 
 from apps.dashboard.pages.page import Page
 from apps.strategies.access import get_strategy
-from apps.strategies.admin.drafts import BASE_MARK, BRANCH_MARK, HEAD_MARK, draft_code, draft_parameters
-from apps.strategies.admin.hunks import shown_hunks
 from apps.strategies.api.queries import get_merge_request
 from apps.strategies.models import MergeRequest, StrategyVersion
+from apps.strategies.showing.drafts import BASE_MARK, BRANCH_MARK, HEAD_MARK, draft_code, draft_parameters
+from apps.strategies.showing.hunks import shown_hunks
 
 MARKS = (HEAD_MARK, BASE_MARK, BRANCH_MARK)
 

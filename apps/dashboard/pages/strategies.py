@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
+from django.conf import settings
 from django.core.paginator import Page as Rows
 from django.core.paginator import Paginator
 from django.db.models import F, Q, QuerySet
@@ -64,6 +65,7 @@ class StrategiesPage(Page):
             "strategies": SimpleLazyObject(lambda: _strategies(request)),
             "deployments": SimpleLazyObject(lambda: listed_deployments(request)),
             "reads_books": has_role(request.user, "viewer"),
+            "stuck_minutes": settings.DEPLOYMENT_STUCK_MINUTES,
         }
 
 

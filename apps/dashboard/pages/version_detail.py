@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 from django.http import HttpRequest
 
-from apps.strategies.admin.comparison import Comparison, as_json, compare
 from apps.strategies.api.queries import versions_as_shown
 from apps.strategies.errors import VersionNotFoundError
 from apps.strategies.models import Strategy, StrategyVersion
+from apps.strategies.showing.comparison import Comparison, as_json, compare
 from apps.strategies.versions import get_version
 
 Choices = Sequence[tuple[int, str]]

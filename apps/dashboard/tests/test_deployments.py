@@ -6,30 +6,13 @@ import pytest
 
 from apps.dashboard.templatetags.figures import MINUS
 from apps.dashboard.tests.strategy_pages import DEPLOYMENT, client_of, page, signed_in
-from apps.portfolios.models import Portfolio
-from apps.portfolios.tests.factories import make_portfolio, make_prices, make_user
-from apps.strategies.models import Deployment, StrategyVersion
-from apps.strategies.tests.api_factories import make_deployment, make_order, make_run, make_versions
+from apps.portfolios.tests.factories import make_user
+from apps.strategies.models import Deployment
+from apps.strategies.tests.api_factories import make_deployment, make_order, make_run
 
 pytestmark = pytest.mark.django_db
 
 CURVE = [["2022-01-03", 1_000.0], ["2022-01-04", 1_100.0], ["2022-01-05", 900.0]]
-
-
-@pytest.fixture
-def versions() -> list[StrategyVersion]:
-    return make_versions(count=2)
-
-
-@pytest.fixture
-def book() -> Portfolio:
-    make_prices()
-    return make_portfolio("BOOK")
-
-
-@pytest.fixture
-def deployment(versions: list[StrategyVersion], book: Portfolio) -> Deployment:
-    return make_deployment(versions[1], book)
 
 
 # --- Who is shown which button ---------------------------------------------------------------------------------------
@@ -44,33 +27,33 @@ def test_what_somebody_else_deployed_is_rolled_back_by_admins(deployment, role, 
     assert (f'data-right="{shown}"' in text) == bool(shown)
 
 
-def test_strategist_rolls_back_what_they_deployed(versions, book):
+def test_strategist_rolls_back_what_they_deployed(versions, traded_book):
     mine = make_user("strategist")
-    make_deployment(versions[1], book, created_by=mine)
+    make_deployment(versions[1], traded_book, created_by=mine)
     assert 'data-right="may"' in page(signed_in(mine), DEPLOYMENT, "state")
 
 
-def test_words_of_the_roll_back_say_what_will_come(versions, book):
-    before = make_deployment(versions[0], book, status="superseded")
-    make_deployment(versions[1], book, "DEPLOY_002", previous=before)
+def test_words_of_the_roll_back_say_what_will_come(versions, traded_book):
+    before = make_deployment(versions[0], traded_book, status="superseded")
+    make_deployment(versions[1], traded_book, "DEPLOY_002", previous=before)
     assert "Version 1 of STRATEGY_001, which ran before it" in page(client_of("admin"), "/deployments/DEPLOY_002")
     Deployment.objects.filter(pk="DEPLOY_002").update(previous=None)
     assert "Nothing ran before it" in page(client_of("admin"), "/deployments/DEPLOY_002")
 
 
-def test_what_was_rolled_back_and_has_no_successor_may_be_rolled_back_again(versions, book):
-    before = make_deployment(versions[0], book, status="superseded")
+def test_what_was_rolled_back_and_has_no_successor_may_be_rolled_back_again(versions, traded_book):
+    before = make_deployment(versions[0], traded_book, status="superseded")
     fields = {"status": "rolled_back", "previous": before, "activated_at": before.created_at}
-    make_deployment(versions[1], book, "DEPLOY_002", **fields)
+    make_deployment(versions[1], traded_book, "DEPLOY_002", **fields)
     client = client_of("admin")
     assert "What was to come back has failed" in page(client, "/deployments/DEPLOY_002", "state")
-    make_deployment(versions[0], book, "DEPLOY_003")
+    make_deployment(versions[0], traded_book, "DEPLOY_003")
     assert "data-roll-back" not in page(client, "/deployments/DEPLOY_002", "state")
 
 
-def test_live_deployment_is_approved_by_somebody_else(versions, book):
+def test_live_deployment_is_approved_by_somebody_else(versions, traded_book):
     admin = make_user("admin")
-    make_deployment(versions[1], book, environment="live", status="awaiting_approval", created_by=admin)
+    make_deployment(versions[1], traded_book, environment="live", status="awaiting_approval", created_by=admin)
     assert 'data-opens="approve"' in page(client_of("risk_manager"), DEPLOYMENT)
     own = page(signed_in(admin), DEPLOYMENT)
     assert 'data-opens="approve"' not in own
@@ -108,13 +91,13 @@ def test_backtest_has_its_curve_and_the_same_in_words(deployment):
     assert text.count('<span class="badge bad">broken</span>') == 2
 
 
-def test_backtest_that_is_not_there_says_why(deployment, book):
+def test_backtest_that_is_not_there_says_why(deployment, traded_book):
     deployment.steps.update(result=None)
     client = client_of("viewer")
     assert "The backtest has no result yet." in page(client, DEPLOYMENT, "backtest")
     Deployment.objects.update(skip_backtest=True)
     assert "a forced rollback" in page(client, DEPLOYMENT, "backtest")
-    make_deployment(deployment.version, book, "DEPLOY_002", status="failed").steps.update(result=None)
+    make_deployment(deployment.version, traded_book, "DEPLOY_002", status="failed").steps.update(result=None)
     assert "It ended before its backtest" in page(client, "/deployments/DEPLOY_002", "backtest")
 
 
@@ -145,8 +128,8 @@ def test_orders_are_filtered_by_status_and_symbol(deployment):
     assert "No order is like that." in page(client, f"{DEPLOYMENT}?symbol=%00x", "orders")
 
 
-def test_deployment_that_does_nothing_yet_says_what_will_come(versions, book):
-    make_deployment(versions[1], book, status="pending")
+def test_deployment_that_does_nothing_yet_says_what_will_come(versions, traded_book):
+    make_deployment(versions[1], traded_book, status="pending")
     text = page(client_of("viewer"), DEPLOYMENT)
     assert "The strategy has not been asked yet." in text
     assert "It has not wanted to trade yet." in text

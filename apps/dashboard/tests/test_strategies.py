@@ -5,8 +5,7 @@ from datetime import date
 import pytest
 
 from apps.dashboard.tests.strategy_pages import DEPLOYMENT, STRATEGY, client_of, page
-from apps.portfolios.models import Portfolio
-from apps.portfolios.tests.factories import make_portfolio, make_prices, make_user
+from apps.portfolios.tests.factories import make_portfolio, make_user
 from apps.strategies.errors import MergeConflictError
 from apps.strategies.merge_requests import resolve_version_conflict
 from apps.strategies.models import Deployment, MergeRequest, StrategyVersion
@@ -16,22 +15,6 @@ from apps.strategies.versions import post_version
 pytestmark = pytest.mark.django_db
 
 EVIL = "</script><img src=x onerror=alert(1)>"
-
-
-@pytest.fixture
-def versions() -> list[StrategyVersion]:
-    return make_versions(count=2)
-
-
-@pytest.fixture
-def book() -> Portfolio:
-    make_prices()
-    return make_portfolio("BOOK")
-
-
-@pytest.fixture
-def deployment(versions: list[StrategyVersion], book: Portfolio) -> Deployment:
-    return make_deployment(versions[1], book)
 
 
 @pytest.fixture
@@ -93,8 +76,8 @@ def test_operator_sees_that_it_runs_and_nothing_of_the_book(deployment):
     assert page(client_of("operator"), STRATEGY, status=403)
 
 
-def test_deployments_are_chosen_by_status(deployment, book):
-    make_deployment(deployment.version, book, "DEPLOY_002", status="failed", reason="risk: leverage would be 3.")
+def test_deployments_are_chosen_by_status(deployment, traded_book):
+    make_deployment(deployment.version, traded_book, "DEPLOY_002", status="failed", reason="risk: leverage would be 3.")
     client = client_of("viewer")
     assert "DEPLOY_002" not in page(client, "/strategies", "deployments")
     failed = page(client, "/strategies?status=failed", "deployments")
@@ -121,6 +104,20 @@ def test_versions_and_deployments_are_asked_for_by_strategists_alone(deployment,
     assert [name for name in ("new-version", "deploy") if f'data-opens="{name}"' in text] == ASKED[role]
     assert ('data-opens="new-strategy"' in page(client_of(role), "/strategies")) == bool(ASKED[role])
     assert ('<option value="live">' in text) == (role == "admin")
+
+
+@pytest.mark.parametrize(("role", "verifies", "clears"), [
+    ("viewer", False, False), ("strategist", True, False), ("admin", True, True)
+])  # fmt: skip
+def test_history_is_verified_by_strategists_and_what_is_stuck_cleared_by_operators(deployment, role, verifies, clears):
+    assert ("data-verify" in page(client_of(role), STRATEGY)) == verifies
+    assert ('data-opens="clear-stuck"' in page(client_of(role), "/strategies")) == clears
+
+
+def test_operator_who_reads_no_book_clears_what_is_stuck(deployment):
+    text = page(client_of("operator"), "/strategies")
+    assert 'data-opens="clear-stuck"' in text
+    assert 'min="1" step="1" required value="30"' in text
 
 
 # --- One strategy ----------------------------------------------------------------------------------------------------
@@ -188,7 +185,7 @@ def test_form_of_a_new_version_begins_with_the_head(versions):
     assert "&quot;gross&quot;: 0.5" in text
 
 
-def test_html_in_code_messages_and_parameters_is_text(versions, book):
+def test_html_in_code_messages_and_parameters_is_text(versions, traded_book):
     code = f"{EQUAL_WEIGHT}# {EVIL}\n"
     post_version("STRATEGY_001", parent_version=2, code=code, parameters={EVIL: EVIL}, message=EVIL, author="eve")
     with pytest.raises(MergeConflictError):
@@ -208,12 +205,12 @@ def test_no_style_and_no_script_stand_in_the_pages(deployment, merge):
             assert banned not in text, (path, banned)
 
 
-def test_pages_of_many_rows_take_no_query_a_row(deployment, book, django_assert_max_num_queries):
+def test_pages_of_many_rows_take_no_query_a_row(deployment, traded_book, django_assert_max_num_queries):
     for number in range(45):
         code = f"{EQUAL_WEIGHT}# {number}\n"
         post_version("STRATEGY_001", parent_version=number + 2, code=code, parameters={}, author="bob")
     for number in range(2, 18):
-        make_deployment(deployment.version, book, f"DEPLOY_{number:03}", status="failed", previous=deployment)
+        make_deployment(deployment.version, traded_book, f"DEPLOY_{number:03}", status="failed", previous=deployment)
     run = make_run(deployment, date(2022, 1, 4))
     for symbol in ("AAA", "BBB"):
         make_order(run, symbol)

@@ -9,7 +9,8 @@ from django.db.models.functions import Now
 from apps.operations.checks.histories import HISTORIES
 from apps.operations.checks.registry import register_check
 from apps.operations.findings import Finding, Health, Status
-from apps.operations.stores import PrivateFinding, words_of
+from apps.operations.naming import NamingFinding
+from apps.operations.stores import words_of
 from apps.strategies.models import IN_PIPELINE, Deployment
 from apps.strategies.stuck import TIMEOUT
 
@@ -53,7 +54,7 @@ def _stuck(deployment: Deployment) -> Finding:
     minutes = settings.DEPLOYMENT_STUCK_MINUTES
     asked = f"was asked for at {deployment.created_at:%Y-%m-%dT%H:%M:%SZ}, more than {minutes} minutes ago."
     stuck = f"is stuck in '{deployment.status}'"
-    return PrivateFinding(
+    return NamingFinding(
         Status.DEGRADED,
         f"Deployment {deployment.pk} {stuck}",
         f"{deployment.pk} {asked}",
@@ -65,7 +66,7 @@ def _stuck(deployment: Deployment) -> Finding:
 
 
 def _timed_out(deployment: Deployment) -> Finding:
-    return PrivateFinding(
+    return NamingFinding(
         Status.DEGRADED,
         f"Deployment {deployment.pk} was stuck, and ended",
         deployment.reason,
@@ -79,7 +80,7 @@ def _timed_out(deployment: Deployment) -> Finding:
 def _failing(deployment: Deployment) -> Finding:
     error = words_of(ValueError(deployment.last_error))
     failed = f"{deployment.failures_in_row} runs in a row have failed"
-    return PrivateFinding(
+    return NamingFinding(
         Status.DEGRADED,
         f"Deployment {deployment.pk} is active and fails",
         f"{failed}: {error}",
@@ -92,7 +93,7 @@ def _failing(deployment: Deployment) -> Finding:
 
 
 def _rollback(deployment: Deployment) -> Finding:
-    return PrivateFinding(
+    return NamingFinding(
         Status.DEGRADED,
         f"The rollback of {deployment.rolls_back_id} failed",
         f"{deployment.pk} was to take its place, and failed: {words_of(ValueError(deployment.reason))}",

@@ -7,7 +7,7 @@ from apps.operations.background import Run
 from apps.operations.diagnosis.probes.version_history import look
 from apps.operations.diagnosis.registry import Diagnosis
 from apps.operations.findings import Finding
-from apps.operations.stores import PrivateFinding
+from apps.operations.naming import NamingFinding
 
 READ_EVERY_SECONDS = 20.0
 FIRST_WAIT_SECONDS = 0.5  # for the first reading of a process; later ones are told when they have ended
@@ -45,7 +45,7 @@ class Histories:
 
 def _private(finding: Finding) -> Finding:
     """The probe's, for a person with a shell, names a desk's strategy, versions and authors."""
-    return PrivateFinding(
+    return NamingFinding(
         finding.status,
         finding.symptom,
         finding.cause,

@@ -10,8 +10,7 @@ from django.db.models.functions import Now
 from apps.operations.checks.registry import register_check
 from apps.operations.checks.risk_monitoring import START, read_freshness
 from apps.operations.findings import Finding, Health, Status
-from apps.operations.naming import named
-from apps.operations.stores import PrivateFinding
+from apps.operations.naming import NamingFinding, named
 from apps.portfolios.models import Portfolio, Position
 from apps.risk.models import RiskLimit
 from apps.risk.monitoring import Freshness, count_limits
@@ -55,7 +54,7 @@ def _of_unlimited() -> Finding | None:
     if not unlimited:
         return None
     cause = f"{len(unlimited)} portfolios hold positions and have no limit in force: no threshold, no breach."
-    return PrivateFinding(
+    return NamingFinding(
         Status.DEGRADED,
         "Portfolios are without limits",
         f"{cause} They are {named(unlimited)}.",

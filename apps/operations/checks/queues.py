@@ -14,7 +14,7 @@ from redis import Redis
 from apps.operations.checks.registry import register_check
 from apps.operations.checks.standing_still import STANDING
 from apps.operations.findings import Finding, Health, Status
-from apps.operations.stores import PrivateFinding
+from apps.operations.naming import NamingFinding
 from apps.tasks.models import Task
 from nautilus.connections import redis_client
 from nautilus.pulses import worker_pulses
@@ -127,7 +127,7 @@ def _ended_badly() -> list[Finding]:
 def _killer(task: Task) -> Finding:
     said = str((task.error or {}).get("detail", ""))
     tried = f"It was tried {task.attempts} times, and given up"
-    return PrivateFinding(
+    return NamingFinding(
         Status.DEGRADED,
         f"The task {task.pk} ({task.kind}) killed its workers",
         f"{tried}: {said}",
@@ -150,7 +150,7 @@ def _out_of_memory(task: Task) -> Finding:
 def _took_too_much(task: Task, symptom: str, section: str) -> Finding:
     said = " ".join(str((task.error or {}).get(name, "")) for name in ("detail", "remedy"))
     remedy = f"curl http://localhost:8001/api/v1/tasks/{task.pk}"
-    return PrivateFinding(
+    return NamingFinding(
         Status.DEGRADED,
         symptom,
         f"The task {task.pk}: {said}",

@@ -19,7 +19,7 @@ from apps.operations.checks.market_data import check_market_data
 from apps.operations.checks.notifications import check_notifications
 from apps.operations.checks.risk_monitoring import check_risk_monitoring
 from apps.operations.findings import Health, Status
-from apps.operations.stores import words_for_all
+from apps.operations.naming import words_for_all
 from apps.operations.tests.alive import a_scheduler, a_worker, forget_all, say_scheduler, say_worker
 from apps.portfolios.quotes import QUOTES_KEY, RING_KEY, STATE_KEY, accept_quotes
 from apps.portfolios.tests.factories import client_of, make_portfolio, make_prices, make_trade

@@ -16,7 +16,7 @@ from apps.operations.checks.standing_still import Standing
 from apps.operations.checks.websocket import check_websocket
 from apps.operations.checks.workers import SERVICES, check_workers
 from apps.operations.findings import Health, Status
-from apps.operations.stores import words_for_all
+from apps.operations.naming import words_for_all
 from apps.operations.tests.alive import (
     a_scheduler,
     a_worker,

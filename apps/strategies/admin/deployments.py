@@ -29,11 +29,11 @@ from apps.strategies.admin.operating import (
     without_content,
 )
 from apps.strategies.admin.orders import OrderColumns
-from apps.strategies.admin.timeline import timeline
 from apps.strategies.deployments import approve_deployment
 from apps.strategies.models import IN_PIPELINE, Deployment, DeploymentOrder, DeploymentRun
 from apps.strategies.rollback import roll_back_deployment
 from apps.strategies.serializers.deployments import LONGEST_MINUTES
+from apps.strategies.showing.timeline import timeline
 from apps.strategies.stuck import clear_stuck_deployments
 from nautilus.api.access import ADMIN, has_role, sees_every_portfolio
 

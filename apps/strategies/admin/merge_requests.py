@@ -14,13 +14,13 @@ from unfold.decorators import action, display
 from unfold.forms import BaseDialogForm
 from unfold.widgets import UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
 
-from apps.strategies.admin.drafts import draft_code, draft_parameters, marked_keys, marked_lines
-from apps.strategies.admin.hunks import shown_hunks
 from apps.strategies.admin.operating import OperatingAdmin, is_page, link, version_link, without_content
 from apps.strategies.admin.versions import COMPARE
 from apps.strategies.contents import MAX_DEPTH
 from apps.strategies.merge_requests import resolve_version_conflict
 from apps.strategies.models import MergeRequest
+from apps.strategies.showing.drafts import draft_code, draft_parameters, marked_keys, marked_lines
+from apps.strategies.showing.hunks import shown_hunks
 from nautilus.api.access import has_role
 
 PAGE = "strategies_mergerequest_change"

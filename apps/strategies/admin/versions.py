@@ -14,7 +14,6 @@ from unfold.decorators import action
 from unfold.widgets import UnfoldAdminSelectWidget
 
 from apps.strategies.access import get_strategy, visible_deployments
-from apps.strategies.admin.comparison import as_json, compare
 from apps.strategies.admin.operating import (
     STATUS_COLOURS,
     OperatingAdmin,
@@ -25,6 +24,7 @@ from apps.strategies.admin.operating import (
 )
 from apps.strategies.errors import VersionNotFoundError
 from apps.strategies.models import Deployment, Strategy, StrategyVersion
+from apps.strategies.showing.comparison import as_json, compare
 from apps.strategies.versions import get_version
 from nautilus.api.access import sees_every_portfolio
 from nautilus.api.errors import DomainError

@@ -10,9 +10,9 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from apps.portfolios.tests.factories import make_portfolio
-from apps.strategies.admin.drafts import HEAD_MARK
 from apps.strategies.errors import MergeConflictError
 from apps.strategies.models import Deployment, MergeRequest, Strategy, StrategyVersion
+from apps.strategies.showing.drafts import HEAD_MARK
 from apps.strategies.tests.admin_pages import PAGES, page, running, said_after, staff
 from apps.strategies.tests.api_factories import EQUAL_WEIGHT, make_deployment, make_versions
 from apps.strategies.versions import post_version

@@ -3,6 +3,7 @@
 import { post } from "../js/api.js";
 import { code, dialogOf, jsonObject, number, onSubmit, refuse, text, wireDialogs } from "./strategies-forms.js";
 import { followListed, keepOpen, refresh } from "./strategies-fragments.js";
+import { offerToVerify } from "./strategies-history.js";
 import { offerRollBack } from "./strategies-rollback.js";
 
 const API = "/api/v1/sprint3/strategy";
@@ -13,6 +14,7 @@ wireDialogs();
 keepOpen();
 followListed(changed);
 offerRollBack((answering) => location.assign(`/deployments/${answering}`));
+offerToVerify(`${API}/versions/${strategy}/rebuild-history`, () => refresh("versions", "detail"));
 
 // A node of the graph is a link of SVG, which htmx does not know: it does what the version's own link does.
 document.addEventListener("click", (event) => {

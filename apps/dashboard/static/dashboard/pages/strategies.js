@@ -2,11 +2,11 @@
 
 import { post } from "../js/api.js";
 import { say } from "../js/messages.js";
-import { dialogOf, onSubmit, text, wireDialogs } from "./strategies-forms.js";
+import { dialogOf, number, onSubmit, text, wireDialogs } from "./strategies-forms.js";
 import { followListed, keepOpen, refresh } from "./strategies-fragments.js";
 import { offerRollBack } from "./strategies-rollback.js";
 
-const STRATEGIES = "/api/v1/sprint3/strategy/strategies";
+const API = "/api/v1/sprint3/strategy";
 
 const changed = () => refresh("deployments", "strategies");
 
@@ -20,6 +20,13 @@ offerRollBack((answering, asked) => {
 
 onSubmit(dialogOf("new-strategy")?.querySelector("form"), async (data) => {
   const id = text(data, "id");
-  const made = await post(STRATEGIES, { name: text(data, "name"), description: text(data, "description"), ...(id && { id }) });
+  const made = await post(`${API}/strategies`, { name: text(data, "name"), description: text(data, "description"), ...(id && { id }) });
   location.assign(`/strategies/${encodeURIComponent(made.id)}`);
+});
+
+onSubmit(dialogOf("clear-stuck")?.querySelector("form"), async (data) => {
+  const { cleared } = await post(`${API}/deployments/clear-stuck`, { older_than_minutes: number(data, "minutes") });
+  dialogOf("clear-stuck")?.close();
+  say(cleared.length > 0 ? `Ended as failed: ${cleared.join(", ")}.` : "No deployment has been on its way for so long.", "good");
+  changed();
 });

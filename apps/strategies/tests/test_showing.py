@@ -1,9 +1,9 @@
-"""What the admin's pages of strategies compute: marks, folds, curves and drafts."""
+"""What is computed to draw versions, merge requests and deployments: marks, folds, curves and drafts."""
 
-from apps.strategies.admin.comparison import EQUAL, Line, folded
-from apps.strategies.admin.curve import MOST_POINTS, equity_curve
-from apps.strategies.admin.drafts import HEAD_MARK, draft_code, draft_parameters
-from apps.strategies.admin.marking import marked_words
+from apps.strategies.showing.comparison import EQUAL, Line, folded
+from apps.strategies.showing.curve import MOST_POINTS, equity_curve
+from apps.strategies.showing.drafts import HEAD_MARK, draft_code, draft_parameters
+from apps.strategies.showing.marking import marked_words
 
 
 def test_words_that_differ_are_marked_and_all_else_is_escaped():

@@ -6,9 +6,9 @@ from typing import Any
 
 from django.utils import timezone
 
-from apps.strategies.admin.curve import Curve, equity_curve
-from apps.strategies.admin.results import Table, result_tables
 from apps.strategies.models import Deployment, DeploymentStep
+from apps.strategies.showing.curve import Curve, equity_curve
+from apps.strategies.showing.results import Table, result_tables
 
 Status = DeploymentStep.Status
 

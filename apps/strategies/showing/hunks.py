@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from apps.strategies.admin.comparison import as_json
+from apps.strategies.showing.comparison import as_json
 
 NO_KEY = "no such key"
 

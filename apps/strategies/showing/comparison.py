@@ -9,10 +9,10 @@ from typing import Any
 from django.utils.html import escape
 from django.utils.safestring import SafeString
 
-from apps.strategies.admin.marking import marked_words
 from apps.strategies.diffs import Row, diff_parameters, side_by_side
 from apps.strategies.kernels.merging import is_same
 from apps.strategies.models import StrategyVersion
+from apps.strategies.showing.marking import marked_words
 
 CONTEXT_LINES = 3
 EQUAL, CHANGED, ADDED, REMOVED = "equal", "changed", "added", "removed"
