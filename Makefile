@@ -15,7 +15,8 @@ RUN_STAMP := $(call stamp,requirements.txt)
 DEV_STAMP := $(call stamp,requirements-dev.txt)
 NODE_MODULES := tests/javascript/node_modules
 NODE_STAMP := $(NODE_MODULES)/.installed-$(shell cksum < tests/javascript/package-lock.json | cut -d' ' -f1)
-PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes
+# Of the modules a fifth is ever imported: each is compiled then.
+PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-compile
 ARGS ?=
 # Processes of `make test`, each with a PostgreSQL and a Valkey of its own; WORKERS=0 for one, which starts sooner.
 WORKERS ?= auto

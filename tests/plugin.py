@@ -61,6 +61,29 @@ def pytest_configure() -> None:
     # Collected between tests instead: in two full runs a property test stood still for good, inside the interpreter.
     # That it was a collection is a guess; no run has stood still since.
     gc.disable()
+    _look_for_static_files_once()
+
+
+def _look_for_static_files_once() -> None:
+    """Each of Django's clients has middleware of its own, and WhiteNoise's begins with a look at every static file."""
+    from whitenoise.middleware import WhiteNoiseMiddleware
+
+    look = WhiteNoiseMiddleware.add_files_from_finders
+    found: dict[str, Any] = {}
+
+    def look_once(self: Any) -> None:
+        if not found:
+            look(self)
+            found.update(self.files)
+        self.files.update(found)
+
+    WhiteNoiseMiddleware.add_files_from_finders = look_once
+
+
+def pytest_collection_finish() -> None:
+    """What was loaded to find the tests stays until they end: no collection looks at it again."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_runtest_logfinish() -> None:

@@ -142,11 +142,18 @@ class Listener:
         return back
 
 
+def both_publish(listener: Listener) -> Callable[[], bool]:
+    """Once every portfolio has been updated from now on: an engine that has published nothing yet leaves no gap."""
+    begun = time.monotonic()
+    return lambda: set(listener.since(begun)) >= set(BOOKS)
+
+
 def test_engine_that_is_killed_is_taken_over_and_the_gap_is_said(feed, record_property):
     with an_engine() as first, an_engine():
         wait_until(shared_by(2), 60, "two engines to share the portfolios")
         dead = engine_of(first)
         with Listener() as listener:
+            wait_until(both_publish(listener), 30, "both engines to publish")
             first.kill()
             reason = f"{dead} fell silent"
             wait_until(lambda: set(listener.gaps(reason)), 30, "the first update after the takeover")
@@ -165,6 +172,7 @@ def test_engine_that_stops_lets_go_at_once(feed):
         wait_until(shared_by(2), 60, "two engines to share the portfolios")
         stopping = engine_of(first)
         with Listener() as listener:
+            wait_until(both_publish(listener), 30, "both engines to publish")
             first.terminate()
             assert first.wait(20) == 0
             wait_until(lambda: listener.gaps(f"{stopping} stopped"), 30, "the other engine to say so")
@@ -176,6 +184,7 @@ def test_engine_that_was_frozen_publishes_nothing_that_is_older(feed):
         wait_until(shared_by(2), 60, "two engines to share the portfolios")
         frozen = engine_of(first)
         with Listener() as listener:
+            wait_until(both_publish(listener), 30, "both engines to publish")
             first.send_signal(signal.SIGSTOP)
             wait_until(lambda: frozen not in holders() and "" not in holders(), 30, "the takeover")
             wait_until(lambda: listener.gaps(f"{frozen} fell silent"), 30, "the gap to be said")

@@ -1,5 +1,6 @@
 """The Celery application; every setting of it stands in nautilus/settings.py under CELERY_."""
 
+import importlib
 import os
 import resource
 from typing import Any
@@ -9,6 +10,8 @@ from celery import Celery, signals
 from nautilus.logs.celery import tie_to_celery
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "nautilus.settings")
+
+COMPUTING_QUEUES = {"risk_queue", "analytics_queue"}
 
 app = Celery("nautilus")
 app.config_from_object("django.conf:settings", namespace="CELERY")
@@ -22,6 +25,13 @@ def watch_the_worker(sender: Any, **_kwargs: Any) -> None:
     from nautilus.watchdog import WatchdogStep  # it reads settings, which are there only now
 
     sender.app.steps["worker"].add(WatchdogStep)
+
+
+@signals.worker_init.connect
+def load_what_computes(sender: Any, **_kwargs: Any) -> None:
+    """Scipy loads its parts on first use: here once, before the pool forks, and its processes share them."""
+    if COMPUTING_QUEUES & set(sender.app.amqp.queues.consume_from):
+        importlib.import_module("scipy.optimize")
 
 
 @signals.worker_process_init.connect

@@ -5,9 +5,6 @@ import importlib
 
 from django.urls import get_resolver
 
-# New objects before the collector looks; 700 are fewer than two requests make.
-NEW_OBJECTS = 50_000
-
 
 def settle() -> None:
     """Loads every view and what figures need of scipy, then takes all that out of the garbage collector's sight.
@@ -19,4 +16,3 @@ def settle() -> None:
     importlib.import_module("scipy.special")  # or the first pre-trade check would wait for it
     gc.collect()
     gc.freeze()
-    gc.set_threshold(NEW_OBJECTS, 20, 50)
