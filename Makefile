@@ -48,7 +48,7 @@ test-platform: $(DEV_STAMP) $(NODE_STAMP) ## Follows clients through a running p
 	@exec $(BIN)/python -m pytest -m platform $(ARGS)
 
 .PHONY: test-browser
-test-browser: $(DEV_STAMP) ## Walks through the dashboard's pages in a real browser, on a running platform
+test-browser: $(DEV_STAMP) ## Walks through the dashboard's pages in a real browser, on a running platform (not part of .ci/run)
 	@exec $(BIN)/python -m pytest -m browser $(ARGS)
 
 .PHONY: test-thorough

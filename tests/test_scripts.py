@@ -1,32 +1,23 @@
-"""The operators' scripts without a platform: help, usage, what they would do, and how they call Docker.
-
-No Docker engine is at hand: a program of the name `docker` stands first on the PATH, writes down how it is called, and
-answers as `docker compose` does. That shows what would be asked of Docker, and not that Docker does it.
-"""
+"""The operators' scripts without a platform: help, usage, what they would do, and how they call Docker."""
 
 import hashlib
 import json
-import os
 import re
-import socket
-import ssl
 import subprocess
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
-import psycopg
 import pytest
-import yaml
-from websockets.sync.server import serve
 
 from nautilus.local.home import ROOT
 from nautilus.local.procfile import read_procfile
-from tests.running import free_ports, wait_until
-from tests.scripting import run_function, run_script
+from tests.running import free_ports
+from tests.scripting import run_script
+from tests.standing_in_for_docker import SERVICES, Docker
 
 SCRIPTS = sorted(path.name for path in (ROOT / "scripts").glob("*.sh"))
 OF_THE_CONTRACT = {
@@ -43,64 +34,6 @@ THAT_CHANGE = {
     "performance-emergency.sh": [],
     "backup.sh": [],
 }
-DOCKER = """\
-#!/usr/bin/env bash
-printf '%s\\n' "${*//$'\\n'/ }" >>"$DOCKER_CALLS"
-[[ -z ${DOCKER_FAILS:-} || $* != *"$DOCKER_FAILS"* ]] || exit 1
-case "$*" in
-    *" ps --all --format json") cat "$DOCKER_STATES" ;;
-    *" ps --format json") grep '"running"' "$DOCKER_STATES" ;;
-    *" ps --services --status running") printf 'backend\\npostgres\\n' ;;
-    *" ps --quiet") grep '"running"' "$DOCKER_STATES" || true ;;
-    *" ps --all --quiet "*) grep "\\"${!#}\\"" "$DOCKER_STATES" || true ;;
-    *" df -Pk "*) printf 'Filesystem 1K-blocks Used Available\\n/dev/sda 9 9 %s\\n' "${DOCKER_FREE_KB:-9999}" ;;
-    *"redis-cli ping"*) echo PONG ;;
-    *"-d nautilus_restore_"*) ;;
-    *pg_dump*) echo "the dump" ;;
-    *"exec -T postgres"* | *PGUSER*) echo 1 ;;
-esac
-"""
-COMPOSE = yaml.safe_load((ROOT / "docker" / "compose.yaml").read_text())
-SERVICES = [name for name in COMPOSE["services"] if name != "migrate"]  # which ends when it has done its work
-
-
-class Docker:
-    """What was asked of Docker, and what it answers for the state of each service."""
-
-    def __init__(self, folder: Path) -> None:
-        self.calls_file, self.states_file = folder / "calls", folder / "states"
-        self.calls_file.touch()
-        self.states_are({})
-        program = folder / "bin" / "docker"
-        program.parent.mkdir()
-        program.write_text(DOCKER)
-        program.chmod(0o755)
-        self.variables = {
-            "PATH": f"{program.parent}:{os.environ['PATH']}",
-            "DOCKER_CALLS": str(self.calls_file),
-            "DOCKER_STATES": str(self.states_file),
-            "NAUTILUS_MODE": "compose",
-            "NAUTILUS_HOME": str(folder / "home"),
-            "NAUTILUS_TOKEN": "an operator's",
-        }
-
-    def states_are(self, other: dict[str, str], *more: str, usual: str = "running") -> None:
-        """Of each service a container, and one for each further name."""
-        lines = [
-            {"Service": name, "State": other.get(name, usual), "Health": "", "Name": f"nautilus-{name}-{number}"}
-            for number, name in enumerate([*SERVICES, *more])
-        ]
-        self.states_file.write_text("".join(f"{json.dumps(line, separators=(',', ':'))}\n" for line in lines))
-
-    def run(self, name: str, *arguments: str, **variables: str) -> "subprocess.CompletedProcess[str]":
-        return run_script(name, *arguments, **{**self.variables, **variables})
-
-    @property
-    def asked(self) -> list[str]:
-        """What was asked after `docker compose --file FILE`, but for how things are."""
-        calls = [line for line in self.calls_file.read_text().splitlines() if line != "compose version"]
-        assert all(call.startswith(f"compose --file {ROOT / 'docker/compose.yaml'} ") for call in calls)
-        return [words for call in calls if not (words := call.split(" ", 3)[3]).startswith("ps ")]
 
 
 @pytest.fixture
@@ -424,122 +357,3 @@ def test_restore_stops_nothing_where_redis_does_not_answer(docker: Docker, empty
     assert done.returncode == 1
     assert "Redis does not answer" in done.stderr
     assert not any(call.startswith("stop") for call in docker.asked)
-
-
-# --- On the tests' own PostgreSQL and Redis -------------------------------------------------------------------
-
-
-Run = Callable[..., "subprocess.CompletedProcess[str]"]
-# Its dump cannot be loaded: pg_restore has no search path, and then the function does not find its table.
-NOT_LOADABLE = """
-CREATE TABLE django_migrations (id int, app text, name text);
-CREATE FUNCTION known(name text) RETURNS bool LANGUAGE plpgsql AS
-    'BEGIN RETURN NOT EXISTS (SELECT FROM django_migrations WHERE app = $1); END';
-CREATE TABLE checked (name text CHECK (known(name)));
-INSERT INTO checked VALUES ('one');
-"""
-
-
-@pytest.fixture
-def database() -> Iterator[str]:
-    """The URL of a database of the test's own, whose dump cannot be loaded."""
-    server, _, _ = os.environ["DATABASE_URL"].partition("?")[0].rpartition("/")
-    options = os.environ["DATABASE_URL"].partition("?")[2]
-    name = f"scripts_{os.getpid()}"
-    with psycopg.connect(os.environ["DATABASE_URL"], autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}")
-        url = f"{server}/{name}?{options}"
-        with psycopg.connect(url) as own:
-            own.execute(NOT_LOADABLE)
-        yield url
-        assert left_databases(connection) == []
-        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
-
-
-def left_databases(connection: "psycopg.Connection") -> list[Any]:
-    return connection.execute(
-        "SELECT datname FROM pg_database WHERE datname ~ '^nautilus_(verify|restore)_'"
-    ).fetchall()
-
-
-@pytest.fixture
-def run_here(database: str, tmp_path: Path) -> Run:
-    here = {"DATABASE_URL": database, "REDIS_URL": os.environ["REDIS_URL"], "NAUTILUS_MODE": "local"}
-    return lambda name, *arguments: run_script(name, *arguments, NAUTILUS_HOME=str(tmp_path), **here)
-
-
-@pytest.mark.slow
-def test_dump_that_cannot_be_loaded_leaves_no_database_behind(run_here: Run, tmp_path: Path):
-    made = run_here("backup.sh", "--to", str(tmp_path / "backups"))
-    assert made.returncode == 0, made.stderr
-
-    restored = run_here("restore.sh", made.stdout.splitlines()[-1], "--force")
-    verified = run_here("backup.sh", "--to", str(tmp_path / "backups"), "--verify")
-
-    assert (restored.returncode, verified.returncode) == (1, 1)
-    assert "The restore failed" in restored.stderr
-    assert "unbound variable" not in restored.stderr + verified.stderr
-
-
-def test_idle_transaction_of_a_backup_is_left_alone(run_here: Run, database: str):
-    with (
-        psycopg.connect(database, application_name="nautilus_backup") as backup,
-        psycopg.connect(database, application_name="somebody") as other,
-    ):
-        pids = [connection.execute("SELECT pg_backend_pid()").fetchone()[0] for connection in (backup, other)]
-
-        said = run_here("performance-emergency.sh", "--idle-seconds", "0", "--dry-run").stdout
-
-    assert [f"would end pid {pid}," in said for pid in pids] == [False, True]
-
-
-@pytest.mark.slow
-def test_postgresql_that_takes_connections_and_answers_none_is_given_up(tmp_path: Path):
-    """As one that is held by SIGSTOP: the kernel takes the connection for it."""
-    with socket.create_server(("127.0.0.1", 0)) as held:
-        url = f"postgresql://nautilus:x@127.0.0.1:{held.getsockname()[1]}/nautilus"
-        done = run_script("backup.sh", DATABASE_URL=url, NAUTILUS_HOME=str(tmp_path), NAUTILUS_MODE="local")
-
-    assert done.returncode == 1
-    assert "PostgreSQL does not answer" in done.stderr
-
-
-# --- Parts ------------------------------------------------------------------------------------------------------
-
-
-def test_supervisord_that_says_nothing_is_a_failure():
-    said = run_function("MODE=local STATES='' && check_processes")
-
-    assert said.startswith("processes\tFAIL\tsupervisord does not say what runs\t")
-
-
-def test_platform_that_a_script_starts_runs_no_sample_jobs(tmp_path: Path):
-    program, called = tmp_path / ".venv/bin/python", tmp_path / "called"
-    program.parent.mkdir(parents=True)
-    program.write_text(f'#!/bin/sh\necho "$@" >{called}.new\nmv {called}.new {called}\n')
-    program.chmod(0o755)
-
-    run_function(f"ROOT={tmp_path} local_launch", NAUTILUS_HOME=str(tmp_path / "home"))
-
-    wait_until(called.exists, 30, "the launcher to be called")
-    assert called.read_text() == "-m nautilus.local run --no-jobs\n"
-
-
-def test_socket_by_tls_is_opened_where_the_certificate_is_of_this_machine(tmp_path: Path):
-    key, certificate = tmp_path / "key", tmp_path / "certificate"
-    request = f"req -x509 -newkey rsa:2048 -nodes -days 1 -subj /CN=here -keyout {key} -out {certificate}"
-    subprocess.run(["openssl", *request.split()], check=True, capture_output=True)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate, key)
-
-    with web_that_says("well", context) as port:
-        said = run_function(f"python $LIB/socket_probe.py wss://127.0.0.1:{port}/ws/system/health")
-
-    assert said == "well\n"
-
-
-@contextmanager
-def web_that_says(text: str, context: ssl.SSLContext) -> Iterator[int]:
-    with serve(lambda connection: connection.send(text), "127.0.0.1", 0, ssl=context) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield server.socket.getsockname()[1]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """`name` is the URL's name in the namespace `dashboard`; `icon` one of templates/dashboard/parts/icons.svg."""
+    """`name` is the URL's name in the namespace `dashboard`; `icon` one of static/dashboard/icons.svg."""
 
     name: str
     title: str

@@ -128,11 +128,6 @@ def latest_quotes(client: Redis | None = None) -> Quotes:
     )
 
 
-def quotes_version(client: Redis | None = None) -> int:
-    """Equal to the last answer where no quote has changed since; 0 where there is none."""
-    return int((client or redis_client()).hget(STATE_KEY, "version") or 0)
-
-
 def feed_counters(client: Redis | None = None) -> FeedCounters:
     pipeline = (client or redis_client()).pipeline(transaction=True)
     pipeline.time()

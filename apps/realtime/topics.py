@@ -8,7 +8,6 @@ goes over the channel is the very text a socket sends:
 What a request caused says so: `"request_id"` stands before `"timestamp"` then, and leads through the logs.
 """
 
-import asyncio
 import json
 import logging
 import re
@@ -139,11 +138,6 @@ def publish(topic: str, data: Mapping[str, Any] | Encoded, *, client: Redis | No
     raises ValueError: that is a mistake in the caller. For a `client` of the caller's own nothing waits.
     """
     return publish_all([(topic, data)], client=client)[0]
-
-
-async def apublish(topic: str, data: Mapping[str, Any] | Encoded) -> int | None:
-    """`publish`, in a thread."""
-    return await asyncio.to_thread(publish, topic, data)
 
 
 def publish_all(

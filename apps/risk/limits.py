@@ -36,7 +36,7 @@ from apps.risk.limit_terms import (
     terms_of,
 )
 from apps.risk.models import LimitChange, RiskEvent, RiskLimit
-from apps.risk.monitoring import Freshness
+from apps.risk.monitoring import Freshness, in_force
 
 Decision = LimitChange.Status
 
@@ -285,13 +285,11 @@ def shown_status(limit: RiskLimit, freshness: Freshness) -> ShownStatus:
 def shown_as(status: str, freshness: Freshness) -> Q:
     """The limits of which shown_status says this status, as a condition for the database."""
     calm = (RiskLimit.Status.OK, RiskLimit.Status.WARNING)
-    begun = Q(effective_from=None) | Q(effective_from__lte=freshness.now)
-    not_over = Q(effective_to=None) | Q(effective_to__gt=freshness.now)
-    in_force = Q(begun, not_over, active=True)
+    binds = in_force(freshness.now)
     seen = Q(pk__in=[]) if freshness.stale_reason else Q(evaluated_at=None) | Q(evaluated_at__gte=F("updated_at"))
     if status == RiskLimit.Status.UNKNOWN:
-        return ~in_force | Q(status=status) | (Q(status__in=calm) & ~seen)
-    return in_force & Q(status=status) & (seen if status in calm else Q())
+        return ~binds | Q(status=status) | (Q(status__in=calm) & ~seen)
+    return binds & Q(status=status) & (seen if status in calm else Q())
 
 
 def _idle_reason(limit: RiskLimit, freshness: Freshness) -> str | None:

@@ -102,14 +102,18 @@ def monitor_freshness() -> Freshness:
     return Freshness(monitor, monitor.now)
 
 
-def count_limits(portfolios: QuerySet[Portfolio]) -> dict[str, int]:
-    """Limits in force of these portfolios, by status, and their `total`."""
-    now = Now()
+def in_force(now: datetime | Now) -> Q:
+    """The limits that bind at this moment."""
     begun = Q(effective_from=None) | Q(effective_from__lte=now)
     not_over = Q(effective_to=None) | Q(effective_to__gt=now)
+    return Q(begun, not_over, active=True)
+
+
+def count_limits(portfolios: QuerySet[Portfolio]) -> dict[str, int]:
+    """Limits in force of these portfolios, by status, and their `total`."""
     open_portfolios = portfolios.filter(closed_at=None)
-    in_force = RiskLimit.objects.filter(begun, not_over, active=True, portfolio__in=open_portfolios)
-    counted = dict(in_force.order_by().values_list("status").annotate(Count("pk")))
+    limits = RiskLimit.objects.filter(in_force(Now()), portfolio__in=open_portfolios)
+    counted = dict(limits.order_by().values_list("status").annotate(Count("pk")))
     return {**{status: counted.get(status, 0) for status in RiskLimit.Status.values}, "total": sum(counted.values())}
 
 

@@ -76,6 +76,11 @@ class Task(models.Model):
             models.Index(F("created_at").desc(), name="idx_task_created"),
             models.Index(fields=["created_by", "-created_at"], name="idx_task_owner"),
             models.Index(fields=["created_at"], condition=Q(status="processing"), name="idx_task_open"),
+            models.Index(
+                fields=["portfolio_id", "kind", "-finished_at"],
+                condition=Q(status="succeeded"),
+                name="idx_task_succeeded",
+            ),
         ]
 
     def __str__(self) -> str:

@@ -15,12 +15,6 @@ class ProgressSerializer(serializers.Serializer):
     eta_seconds = NumberField(source="progress_eta_seconds", allow_null=True)
 
 
-class TaskErrorSerializer(serializers.Serializer):
-    code = serializers.CharField()
-    detail = serializers.CharField()
-    remedy = serializers.CharField()
-
-
 class TaskListSerializer(serializers.ModelSerializer):
     """In a list the results are left out: one of them may be as long as a page."""
 

@@ -19,13 +19,12 @@ from nautilus.local.home import ROOT
 from tests.browser import running_browser
 from tests.browser_pages.furnishing import furnish
 from tests.browser_pages.users import User, sign_in
-from tests.browser_pages.walked import PAGES, Walked
+from tests.browser_pages.walked import PAGES, PHONE, Walked
 from tests.running import Platform, named_platform, running_platform
 
 FOLDER = ROOT / "docs" / "images" / "dashboard"
 COLOURS = ("light", "dark")
 DESK = {"width": 1280, "height": 800}
-PHONE = {"width": 390, "height": 844}
 MOST_HEIGHT = 1_800  # below that a page goes on like this
 PALETTE = 200  # colours: a fifth of the bytes, and nobody sees a difference
 ON_A_PHONE = ("overview", "portfolio")

@@ -8,9 +8,8 @@ from playwright.sync_api import Page, expect
 
 from tests.browser_pages import axe
 from tests.browser_pages.conftest import PageAs
-from tests.browser_pages.walked import PAGES, Walked
+from tests.browser_pages.walked import PAGES, PHONE, Walked
 
-PHONE = {"width": 390, "height": 844}
 COLOURS = ("light", "dark")
 
 pytestmark = pytest.mark.usefixtures("furnished")
@@ -26,6 +25,7 @@ def test_page_is_read_by_ear_and_by_keyboard(walked: Walked, desk_page: Page, cl
     walked.open(desk_page, client)
     assert not (found := axe.faults(desk_page)), "\n".join(found)
     check_headings(desk_page)
+    check_reasons(desk_page)
     check_keyboard(desk_page)
 
 
@@ -62,6 +62,17 @@ def check_headings(page: Page) -> None:
     assert levels[:1] == [1]
     assert levels.count(1) == 1
     assert all(after <= before + 1 for before, after in pairwise(levels)), levels
+
+
+def check_reasons(page: Page) -> None:
+    """Whoever has no pointer comes by the reason of a dash too."""
+    unreached = page.eval_on_selector_all(
+        "main [title]",
+        r"""all => all
+          .filter((each) => each.textContent.trim() === "\u2013" && (each.tabIndex !== 0 || each.role !== "note"))
+          .map((each) => each.outerHTML)""",
+    )
+    assert not unreached, unreached
 
 
 def check_keyboard(page: Page) -> None:

@@ -2,21 +2,30 @@
 
 import re
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page, Route, expect
 
 from tests.browser_pages.conftest import PageAs
 from tests.browser_pages.furnishing import RISK, make_limit, var_99
-from tests.browser_pages.walked import BOOK
+from tests.browser_pages.test_accessibility import too_wide
+from tests.browser_pages.walked import BOOK, PHONE
 from tests.browser_pages.watching import Watch
 from tests.running import Platform, wait_until
 
 LIVE_AGAIN = re.compile("Live|Caught up")
 # The monitor looks every 5 s; a page says after 15 s of silence that it hears nothing.
 SOON_MS = 60_000
+
+FOLLOW = """
+async (topic) => {
+  const { follow } = await import("/static/dashboard/js/live.js");
+  globalThis.stop = follow(topic, () => {});
+}
+"""
 
 MakeLimit = Callable[[float], dict[str, Any]]
 
@@ -75,6 +84,7 @@ def test_breach_appears_without_a_reload(desk_page: Page, breach: MakeLimit) -> 
     expect(alert_of(desk_page, limit)).to_be_visible(timeout=SOON_MS)
     row = desk_page.locator(f"tr[data-portfolio={BOOK}]")
     expect(row.locator(".badge.bad", has_text="breach")).to_be_visible()
+    expect(desk_page.locator("#news")).to_contain_text("New alert, critical: ")
     check()
 
 
@@ -92,6 +102,54 @@ def test_alert_that_is_acknowledged_goes_from_every_open_page(
     alert.get_by_role("button", name="Acknowledge").click()
     expect(alert).to_be_hidden()
     expect(alert_of(other, limit)).to_be_hidden()
+
+
+def test_what_happens_before_a_page_hears_of_it_is_not_missed(
+    desk_page: Page, page_as: PageAs, breach: MakeLimit, client: httpx.Client
+) -> None:
+    """The page is drawn with an alert; it is acknowledged while the script that would follow it is under way."""
+    other = page_as("risk_manager")
+    other.goto("/")
+    limit = breach(0.52)
+    expect(alert_of(other, limit)).to_be_visible(timeout=SOON_MS)
+    alert_id = alert_of(other, limit).get_attribute("data-alert")
+
+    def acknowledge(route: Route) -> None:
+        assert client.post(f"{RISK}/alerts/events/{alert_id}/acknowledge").is_success
+        route.continue_()
+
+    desk_page.route("**/nautilus-client*", acknowledge)
+    with desk_page.expect_response("/") as drawn:
+        desk_page.goto("/")
+    assert f'data-alert="{alert_id}"' in drawn.value.text()
+    expect(alert_of(desk_page, limit)).to_be_hidden(timeout=15_000)  # before the list comes by time
+
+
+def test_topic_that_is_refused_is_named_and_the_page_stays_live(desk_page: Page) -> None:
+    desk_page.goto("/tasks")
+    expect(connection(desk_page)).to_have_text("Live")
+    desk_page.evaluate(FOLLOW, "risk:alerts:NO_SUCH_BOOK")
+    expect(connection(desk_page)).to_contain_text("Live in part: ")
+    expect(connection(desk_page)).to_contain_text("NO_SUCH_BOOK")
+    expect(connection(desk_page)).to_have_attribute("data-state", "partly")
+    desk_page.set_viewport_size(PHONE)
+    assert too_wide(desk_page) <= 0
+    desk_page.evaluate("stop()")
+    expect(connection(desk_page)).to_have_text("Live")
+
+
+@pytest.mark.parametrize("ahead_seconds", [-600, 600])
+def test_ages_are_told_by_the_servers_clock(desk_page: Page, ahead_seconds: int) -> None:
+    shifted = f"const right = Date.now; Date.now = () => right() + {1000 * ahead_seconds}"
+    desk_page.add_init_script(f"{{ {shifted} }}")
+    desk_page.goto("/")
+    age = "async (at) => (await import('/static/dashboard/js/format.js')).secondsSince(at)"
+    for settled in ("Connecting|Live", "Live"):
+        expect(connection(desk_page)).to_have_text(re.compile(settled))
+        now = datetime.now(UTC)
+        seconds = desk_page.evaluate(age, (now - timedelta(seconds=30)).isoformat())
+        assert 25 < seconds < 35
+    expect(desk_page.locator(f"tr[data-portfolio={BOOK}] time[data-age]")).to_have_text(re.compile(r"^\d+ s ago$"))
 
 
 def test_figures_move_by_themselves_and_say_how_old_they_are(desk_page: Page) -> None:

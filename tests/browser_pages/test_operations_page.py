@@ -9,6 +9,7 @@ from tests.browser_pages.watching import Watch
 from tests.running import Platform
 
 CACHE = "/api/v1/cache/status"
+MONITORING = "/api/v1/sprint3/risk/monitoring/status"
 
 
 def test_every_section_comes_by_itself(desk_page: Page) -> None:
@@ -19,6 +20,37 @@ def test_every_section_comes_by_itself(desk_page: Page) -> None:
     expect(desk_page.locator("#sockets")).to_contain_text("Open sockets")
     expect(desk_page.locator("#market-data")).to_contain_text("Streaming engine")
     expect(desk_page.locator("#cache")).to_contain_text("Hit ratio")
+
+
+def test_reason_of_a_dash_is_read_by_keyboard_and_by_tap_until_one_goes_on(page_as: Any) -> None:
+    page = page_as("operator", has_touch=True)
+    page.goto("/operations")
+    dash = page.locator("#queues").get_by_role("note", name="Nothing waits.").first
+    page.locator("#queues-scroll").focus()
+    page.keyboard.press("Tab")
+    expect(page.locator("#queues [data-why]:focus")).to_have_count(1)
+    page.keyboard.press("Escape")
+    expect(page.locator("[data-why]:focus")).to_have_count(0)
+    dash.tap()
+    expect(dash).to_be_focused()
+    assert dash.evaluate("dash => getComputedStyle(dash, '::after').position") == "fixed"
+    page.wait_for_timeout(6_000)  # the section is asked for again every 5 s, and is not while somebody reads of it
+    expect(dash).to_be_focused()
+
+
+def test_operator_stops_and_starts_the_monitor_after_a_question(page_as: Any, client: httpx.Client) -> None:
+    page = page_as("operator")
+    page.goto("/operations")
+    try:
+        page.get_by_role("button", name="Stop monitoring").click()
+        page.get_by_role("dialog").get_by_role("button", name="Stop monitoring").click()
+        expect(page.locator("#monitoring")).to_contain_text("stopped")
+        assert not client.get(MONITORING).json()["enabled"]
+        page.get_by_role("button", name="Start monitoring").click()
+        expect(page.locator("#monitoring .badge")).not_to_have_text("stopped")
+        assert client.get(MONITORING).json()["enabled"]
+    finally:
+        client.post("/api/v1/sprint3/risk/monitoring/start")
 
 
 def test_worker_that_is_gone_is_told_with_the_command_that_mends_it(desk_page: Page, own_platform: Platform) -> None:
@@ -112,6 +144,6 @@ def test_viewer_sees_health_and_prices_and_acts_on_nothing(page_as: Any) -> None
     page.goto("/operations")
     expect(page.locator("#health [data-component]")).to_have_count(13)
     expect(page.locator("#market-data")).to_contain_text("Price feed")
-    for section in ("queues", "sockets", "cache"):
+    for section in ("queues", "sockets", "cache", "monitoring"):
         expect(page.locator(f"#{section}")).to_have_count(0)
     expect(page.locator("[data-act]")).to_have_count(0)

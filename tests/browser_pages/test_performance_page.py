@@ -19,6 +19,14 @@ PERFORMANCE = "/api/v1/sprint3/analytics/performance"
 LAST_OF_LINES = """(id) => globalThis.Chart.getChart(document.getElementById(id))?.data.datasets
   .map(({ label, data }) => [label, data[data.length - 1].y]) ?? []"""
 
+# As a report is begun, and then somebody else's result comes.
+BEGIN_REPORT_AND_DRAW_ANEW = """() => {
+  globalThis.progress = document.getElementById("report-progress");
+  progress.hidden = false;
+  document.getElementById("report").dataset.before = "";
+  document.getElementById("result").dispatchEvent(new Event("nautilus:refresh"));
+}"""
+
 
 @pytest.fixture
 def book(client: httpx.Client) -> Iterator[str]:
@@ -130,6 +138,28 @@ def test_report_is_made_at_the_first_click_and_then_downloaded(desk_page: Page, 
     with desk_page.expect_popup() as tab:
         desk_page.get_by_role("link", name="HTML report").click()
     expect(tab.value.get_by_role("heading", level=1)).to_have_text("A book of one share")
+
+
+def test_page_that_stays_open_says_that_the_book_has_changed(
+    desk_page: Page, client: httpx.Client, computed: str
+) -> None:
+    desk_page.goto(f"/performance/{computed}")
+    expect(desk_page.get_by_role("heading", name="2021-01-04 to 2022-12-28")).to_be_visible()
+    told = desk_page.get_by_text("The book has changed since these figures were calculated.")
+    expect(told).to_have_count(0)
+    trade = {"symbol": "AAPL", "quantity": 1, "price": 126.04, "traded_at": "2022-12-28T21:00:00Z"}
+    _answer(client.post(f"/api/v1/portfolios/{computed}/trades", json=trade))
+    expect(told).to_be_visible(timeout=40_000)  # it looks every 20 s
+    assert lines(desk_page, "growth")
+
+
+def test_progress_of_a_report_outlives_the_result_that_it_stands_in(desk_page: Page, computed: str) -> None:
+    desk_page.goto(f"/performance/{computed}")
+    desk_page.evaluate(BEGIN_REPORT_AND_DRAW_ANEW)
+    expect(desk_page.locator("#report[data-before]")).to_have_count(0)
+    desk_page.evaluate("globalThis.progress.textContent = 'It failed.'")
+    expect(desk_page.locator("#report-progress")).to_have_text("It failed.")
+    expect(desk_page.locator("#report-progress")).to_be_visible()
 
 
 def test_viewer_reads_and_computes_nothing(page_as: Callable[..., Page]) -> None:

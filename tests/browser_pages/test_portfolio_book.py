@@ -11,11 +11,14 @@ from playwright.sync_api import Page, expect
 
 from tests.browser_pages import axe
 from tests.browser_pages.conftest import PageAs
-from tests.browser_pages.test_accessibility import PHONE, too_wide
+from tests.browser_pages.test_accessibility import too_wide
+from tests.browser_pages.walked import PHONE
+from tests.running import Platform, wait_until
 
 LAST_DAY = "2022-12-28T21:00:00Z"
 HELD = {"AAPL": 100, "MSFT": -40, "XOM": 10}
 LIMITS = "/api/v1/sprint3/risk/limits"
+SETTLED_MILLISECONDS = 3_000  # a page that begins to follow its topics asks for its cards once more
 
 
 @pytest.fixture
@@ -45,6 +48,20 @@ def trade(client: httpx.Client, book: str, symbol: str, quantity: int) -> None:
 def limit(client: httpx.Client, book: str, kind: str, threshold: float, **terms: Any) -> int:
     made = posted(client, LIMITS, {"portfolio_id": book, "kind": kind, "threshold_value": threshold, **terms})
     return int(made["id"])
+
+
+def close(client: httpx.Client, symbol: str, price: float) -> None:
+    content = f"date,symbol,close\n{LAST_DAY[:10]},{symbol},{price!r}\n"
+    said = client.post("/api/v1/market-data/import", content=content, headers={"Content-Type": "text/csv"}).json()
+    task = client.get(said["status_url"], params={"wait": 30}).json()
+    assert task["status"] == "succeeded", task
+
+
+def monitored(platform: Platform) -> None:
+    """Until the monitor has made a whole run that began after now."""
+    [[now]] = platform.query("SELECT now()")
+    ran = "SELECT last_run_at > %s FROM risk_monitor"
+    wait_until(lambda: platform.query(ran, now)[0][0], 60, "the monitor to run")
 
 
 def opened(page: Page, book: str) -> Page:
@@ -103,6 +120,28 @@ def test_live_price_appears_by_itself_and_ages(desk_page: Page, book: str, clien
     expect(row.locator("[data-live]")).to_have_text("131.50")
     expect(row.locator("[data-live-change]")).to_contain_text("%")
     expect(row.locator("[data-live-age].is-stale")).to_be_visible()  # once no other has come for some seconds
+
+
+def test_corrected_close_changes_the_rows_and_has_the_results_asked_for_anew(
+    desk_page: Page, book: str, client: httpx.Client, platform: Platform
+) -> None:
+    """By the first word of the monitor that the page hears: it tells what changed, and nothing else."""
+    symbol = f"OWN_{secrets.token_hex(4)}"
+    close(client, symbol, 100.0)
+    trade(client, book, symbol, 7)
+    monitored(platform)
+    asked: set[str] = set()
+    desk_page.on("request", lambda request: asked.add(request.headers.get("hx-target", "")))
+    page = opened(desk_page, book)
+    row = page.locator(f"tr[data-symbol={symbol}]")
+    expect(row).to_have_attribute("data-close", "100.0")
+    page.wait_for_timeout(SETTLED_MILLISECONDS)
+    asked.clear()
+    close(client, symbol, 150.0)
+    expect(row).to_have_attribute("data-close", "150.0")
+    expect(row).to_contain_text("1,050")
+    results = {"components", "scenarios", "stress", "backtest"}
+    wait_until(lambda: page.evaluate("1") and asked >= results, 10, "the results to be asked for anew")
 
 
 def test_limit_appears_by_itself_with_what_is_used(desk_page: Page, book: str, client: httpx.Client) -> None:

@@ -3,16 +3,19 @@
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import Any
 
 import httpx
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page, Route, expect
 
 from apps.dashboard.templatetags.figures import MINUS
 from tests.browser_pages.watching import Watch
+from tests.running import Platform
 
 PORTFOLIO = "PORTFOLIO_001"
 PATH = f"/portfolios/{PORTFOLIO}"
+HALT = "/api/v1/sprint3/risk/halt"
 JOB_MILLISECONDS = 120_000
 
 PageAs = Callable[..., Page]
@@ -116,6 +119,36 @@ def test_job_can_be_cancelled(desk_page: Page) -> None:
     expect(form.get_by_role("status")).to_have_text("Cancelled", timeout=JOB_MILLISECONDS)
 
 
+def test_job_whose_cancel_was_refused_can_be_cancelled_again(
+    desk_page: Page, own_platform: Platform, watch: Watch
+) -> None:
+    """Its worker is stopped meanwhile, so that there is time for it."""
+    desk_page.goto(PATH)
+    form = job(desk_page, "Analysis")
+    own_platform.stop("risk-worker")
+    try:
+        form.get_by_label("Confidence, %").fill("91.7")
+        form.get_by_role("button", name="Analyze").click()
+        cancel = form.get_by_role("button", name="Cancel")
+        errors = [{"code": "busy", "detail": "Not now.", "attr": None}]
+        watch.expect(503)
+        desk_page.route("**/api/v1/tasks/*", lambda route: refuse(route, errors))
+        cancel.click()
+        expect(desk_page.locator("#messages")).to_contain_text("Not now.")
+        expect(cancel).to_be_enabled()
+        desk_page.unroute("**/api/v1/tasks/*")
+        cancel.click()
+        expect(form.get_by_role("status")).to_have_text("Cancelled", timeout=JOB_MILLISECONDS)
+    finally:
+        own_platform.start("risk-worker")
+
+
+def refuse(route: Route, errors: list[dict[str, Any]]) -> None:
+    if route.request.method != "DELETE":
+        return route.continue_()
+    return route.fulfill(status=503, json={"type": "server_error", "errors": errors})
+
+
 def test_job_goes_on_to_be_followed_after_a_reload(desk_page: Page) -> None:
     desk_page.goto(PATH)
     form = job(desk_page, "Backtest")
@@ -172,6 +205,18 @@ def test_quote_changes_the_value_without_a_reload(desk_page: Page, client: httpx
     expect(value).not_to_have_text(before)
     expect(desk_page.locator("#quoted-age")).to_have_text(re.compile(r"^\d+ s ago"))
     assert is_marked(desk_page)
+
+
+def test_halt_of_all_portfolios_shows_at_once(desk_page: Page, client: httpx.Client) -> None:
+    desk_page.goto(PATH)
+    expect(desk_page.locator("#connection")).to_have_text("Live")
+    expect(desk_page.locator("#trading-state")).to_have_text("active")
+    try:
+        assert client.post(HALT, json={"trading_state": "halted", "reason": "a test"}).is_success
+        expect(desk_page.locator("#standing")).to_contain_text("halted of all portfolios: a test", timeout=8_000)
+    finally:
+        assert client.post(HALT, json={"trading_state": "active"}).is_success
+    expect(desk_page.locator("#trading-state")).to_have_text("active")
 
 
 def test_portfolio_is_changed_by_the_select(desk_page: Page) -> None:

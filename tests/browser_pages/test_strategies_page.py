@@ -2,15 +2,18 @@
 
 import json
 import secrets
+from contextlib import suppress
 from typing import Any
 
 import httpx
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Error as BrowserError
+from playwright.sync_api import Locator, Page, Route, expect
 
 from tests.browser_pages import axe
 from tests.browser_pages.conftest import PageAs
-from tests.browser_pages.test_accessibility import PHONE, too_wide
+from tests.browser_pages.test_accessibility import too_wide
+from tests.browser_pages.walked import PHONE
 from tests.running import Platform, wait_until
 
 STRATEGY = "/api/v1/sprint3/strategy"
@@ -191,6 +194,23 @@ def test_deployment_of_somebody_else_comes_into_an_open_list(desk_page: Page, na
     expect(page.locator(".deployment")).to_contain_text(deployment_id)
     expect(page.locator(".deployment .badge").first).to_have_text("active")
     expect(page.locator('[data-version="1"]')).to_contain_text(f"runs on {name}")
+
+
+def test_answer_that_comes_late_does_not_take_back_what_was_chosen(desk_page: Page, name: str) -> None:
+    """The list is asked for by itself, the answer is held up, and somebody chooses meanwhile."""
+    page = opened(desk_page, "/strategies")
+    desk_page.wait_for_load_state("networkidle")
+    held: list[Route] = []
+    page.route("**/strategies?status=current*", lambda route: held.append(route))
+    page.evaluate("document.getElementById('deployments').dispatchEvent(new Event('nautilus:refresh'))")
+    wait_until(lambda: bool(page.evaluate("true") and held), 10, "the list to be asked for")
+    page.get_by_label("Show").select_option("failed")
+    expect(page.locator("#deployments-status option[selected]")).to_have_attribute("value", "failed")
+    with suppress(BrowserError):  # nobody waits for it any more
+        held[0].continue_()
+    page.wait_for_load_state("networkidle")
+    page.wait_for_timeout(500)
+    expect(page.get_by_label("Show")).to_have_value("failed")
 
 
 def test_history_is_verified_and_what_is_wrong_is_named(desk_page: Page, name: str, platform: Platform) -> None:

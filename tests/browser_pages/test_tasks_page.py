@@ -65,6 +65,7 @@ def test_task_that_waits_is_cancelled_after_a_question_and_asked_for_again(
         expect(dialog).to_contain_text("Cancel risk.analyze?")
         dialog.get_by_role("button", name="Back").click()
         expect(dialog).to_have_count(0)
+        expect(row_of(desk_page, task_id).get_by_role("button", name="Cancel")).to_be_focused()
         assert client.get(f"/api/v1/tasks/{task_id}").json()["status"] == "processing"
         row_of(desk_page, task_id).get_by_role("button", name="Cancel").click()
         dialog.get_by_role("button", name="Cancel the task").click()

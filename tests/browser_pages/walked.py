@@ -8,6 +8,7 @@ from playwright.sync_api import Page, expect
 
 BOOK = "PORTFOLIO_001"
 MERGED = "MERGED_BY_HAND"  # a strategy with a merge request that waits
+PHONE = {"width": 390, "height": 844}
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,8 @@ from playwright.sync_api import BrowserContext, ConsoleMessage, Page, Request, W
 
 # What Chromium and htmx themselves write where nobody answers, and where the answer is a refusal.
 NOT_REACHED = re.compile(r"WebSocket connection to|net::ERR_|htmx:(?:afterRequest|sendError|timeout)")
+# And that a request gave way to a newer one for the same element (hx-sync): of one that failed there is more to read.
+GAVE_WAY = re.compile(r"^htmx:(?:afterRequest|sendAbort)$")
 REFUSED = re.compile(r"responded with a status of (\d{3})|Response Status Error Code (\d{3})")
 OF_THE_PAGE_ITSELF = ("data", "blob", "about")
 # Chromium writes these to the console as well, but not of every kind.
@@ -73,6 +75,8 @@ class Watch:
     def _is_allowed(self, text: str) -> bool:
         refused = REFUSED.search(text)
         status = int(refused[1] or refused[2]) if refused else 0
+        if GAVE_WAY.search(text):
+            return True
         if self._is_away and (status >= 500 or NOT_REACHED.search(text)):
             return True
         return status in self._expected

@@ -27,11 +27,10 @@ SETTINGS = {
 
 @dataclass(slots=True)
 class Desk:
-    """`mail_port` and `slack_port` are where the platform sends alerts to: nobody listens there unless a test does."""
+    """`mail_port` is where the platform sends mail to: nobody listens there unless a test does."""
 
     platform: Platform
     mail_port: int
-    slack_port: int
 
     def ask(self, method: str, path: str, status: int = 200, **how: Any) -> dict[str, Any]:
         with self.platform.client() as client:
@@ -94,7 +93,7 @@ def running_desk(home: Path, **settings: str) -> Iterator[Desk]:
         "NAUTILUS_SLACK_BOT_TOKEN": "xoxb-of-a-test",
     }
     with small_disk(home, HOME_BYTES), running_platform(home, **{**SETTINGS, **far_sides, **settings}) as platform:
-        yield Desk(platform, mail_port, slack_port)
+        yield Desk(platform, mail_port)
 
 
 @contextmanager

@@ -38,7 +38,7 @@ def folder() -> Iterator[Path]:
 def desk_on(folder: Path, redis_url: str, sink: Sink) -> Iterator[Desk]:
     settings = {**SETTINGS, "NAUTILUS_ALERT_OPEN_HOSTS": sink.host, "REDIS_URL": redis_url}
     with running_platform(folder / "home", **settings) as platform:
-        desk = Desk(platform, 0, 0)
+        desk = Desk(platform, 0)
         desk.ask("POST", f"{RISK}/alerts/{BOOK}/channels", 201, json={"kind": "webhook", "target": sink.url})
         yield desk
 

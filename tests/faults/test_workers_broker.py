@@ -141,7 +141,7 @@ def test_every_worker_goes_on_or_replaces_itself(desk: Desk, fault_line: Callabl
 
 
 def keep(seen: Turn) -> None:
-    """For docs/workers.md: where NAUTILUS_BROKER_TURNS names a file, each turn is a line of it."""
+    """Where NAUTILUS_BROKER_TURNS names a file, each turn becomes a line of it."""
     if file := os.environ.get("NAUTILUS_BROKER_TURNS"):
         with Path(file).open("a") as lines:
             lines.write(json.dumps(asdict(seen)) + "\n")

@@ -32,6 +32,30 @@ test("messages of a batch come one by one", async () => {
   equal(await notes.next(2), [["news", 1], ["news", 2]]);
 });
 
+for (const topic of ["news", "news*"]) {
+  test(`${topic}: that it stands is told once, and not to those who begin with an earlier message`, async () => {
+    const client = server.client();
+    const [notes, since] = [new Notes(), new Notes()];
+    let begun = 0;
+    client.subscribe(topic, {}, Object.assign(notes, { onBegin: () => begun++ }));
+    client.subscribe("older", { since: 3 }, Object.assign(since, { onBegin: () => begun++ }));
+    const answer = topic.endsWith("*") ? { seq: null, epoch: null } : {};
+    const peer = await server.connection();
+    await peer.subscribed(answer);
+    await peer.subscribed({ seq: 3 });
+    peer.messages("news", 1);
+    await notes.next();
+    assert.equal(begun, 1);
+    peer.socket.close(1012);
+    const again = await server.connection();
+    await again.subscribed(answer);
+    await again.subscribed({ seq: 3 });
+    again.messages("news", 2);
+    await notes.next();
+    assert.equal(begun, 1);
+  });
+}
+
 for (const code of [1000, 1001, 1008, 1011, 1012, 1013, 4008]) {
   test(`a connection closed with ${code} is made anew, and goes on where it stood`, async () => {
     const { notes, peer } = await server.following();

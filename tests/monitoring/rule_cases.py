@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 Series = dict[str, str]
 
-STAYS = "x40"  # ten minutes
 UP, OTHER = "1x40", "0x40"
 
 

@@ -41,7 +41,7 @@ class Prices(NamedTuple):
 class Figures:
     """Of the books in these rows of the group, (rows,) each; NaN where there is none. Amounts in the book's currency.
 
-    `quoted_us`: of the newest quote in the book, 0 where it stands at its closes. `is_live` says the same.
+    `quoted_us`: of the newest quote in the book, 0 where it stands at its closes.
     """
 
     group: Group
@@ -57,10 +57,6 @@ class Figures:
     expected_shortfall_975: FloatArray
     quoted_us: IntArray
     before: PastArrays
-
-    @property
-    def is_live(self) -> BoolArray:
-        return self.quoted_us > 0
 
 
 def prices_of(group: Group, known: KnownQuotes, places: Rows) -> Prices:

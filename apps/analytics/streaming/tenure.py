@@ -9,8 +9,6 @@ from redis import Redis
 from apps.analytics.streaming.leases import Kept, Taken, engine_of, keep_leases, let_go
 from apps.analytics.streaming.messages import gap_of
 
-HANDED_OVER = "handed over"
-
 logger = logging.getLogger(__name__)
 
 

@@ -1,10 +1,10 @@
 """What happened to the portfolios that one may see, and whether those who are to be told of it were."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import dataclass
 from typing import Any
 
-from django.db.models import Q, QuerySet
+from django.db.models import Count, Prefetch, Q, QuerySet
 from django.http import HttpRequest
 
 from apps.dashboard.pages.listing import Listed, filtered, paged, portfolio_choice
@@ -15,6 +15,7 @@ from apps.risk.serializers.alerts import target_for
 from nautilus.api.access import has_role, sees_every_portfolio
 
 ROWS = 50
+DELIVERIES = 20  # of an alert: one that goes on for a month is told of seven hundred times on each channel
 _FILTERS = ("portfolio_id", "severity", "event_type", "open", "acknowledged")
 
 
@@ -27,18 +28,27 @@ class DeliveryRow:
 
 @dataclass(frozen=True, slots=True)
 class AlertRow:
-    """`summary`: how many messages stand how, "2 delivered, 1 dead"; `waits`: for somebody to acknowledge it."""
+    """`summary`: how its messages stand, "2 delivered, 1 dead"; `deliveries` are the newest, `older` are left out.
+
+    `waits`: for somebody to acknowledge it.
+    """
 
     event: RiskEvent
     title: str
     waits: bool
+    messages: int
     summary: str
     deliveries: list[DeliveryRow]
+
+    @property
+    def older(self) -> int:
+        return self.messages - len(self.deliveries)
 
 
 def shown_alerts(request: HttpRequest) -> dict[str, Any]:
     listed: Listed = paged(request, _chosen(request), ROWS)
-    alerts = [_row(event, request.user) for event in listed.rows]
+    counts = _messages(listed.rows)
+    alerts = [_row(event, request.user, counts[event.pk]) for event in listed.rows]
     return {
         "alerts": alerts,
         "listed": listed,
@@ -54,18 +64,29 @@ def _chosen(request: HttpRequest) -> QuerySet[RiskEvent]:
     events: QuerySet[RiskEvent] = filtered(AlertFilter(request.GET, raised, request=request))
     if portfolio_id := portfolio_choice(request):
         events = events.filter(portfolio=portfolio_id)
-    return events.select_related("acknowledged_by").prefetch_related("deliveries").order_by("-timestamp", "-id")
+    newest = Prefetch("deliveries", AlertDelivery.objects.order_by("-created_at", "id")[:DELIVERIES], to_attr="told")
+    return events.select_related("acknowledged_by").prefetch_related(newest).order_by("-timestamp", "-id")
 
 
-def _row(event: RiskEvent, user: Any) -> AlertRow:
-    deliveries = [_delivery(each, user) for each in event.deliveries.all()] if _may_read_deliveries(event, user) else []
-    counts = Counter(each.delivery.status for each in deliveries)
+def _messages(events: list[Any]) -> dict[int, Counter[str]]:
+    """By event, how many of its messages stand how."""
+    found: dict[int, Counter[str]] = defaultdict(Counter)
+    rows = AlertDelivery.objects.filter(event__in=events).order_by().values_list("event", "status")
+    for event_id, status, count in rows.annotate(count=Count("pk")):
+        found[event_id][status] = count
+    return found
+
+
+def _row(event: Any, user: Any, messages: Counter[str]) -> AlertRow:
+    is_read = _may_read_deliveries(event, user)
+    counts = messages if is_read else Counter[str]()
     return AlertRow(
         event,
         _title(event.get_event_type_display()),
         event.acknowledged_at is None and event.severity != Severity.INFO,
+        counts.total(),
         ", ".join(f"{count} {status}" for status, count in sorted(counts.items())),
-        deliveries,
+        [_delivery(each, user) for each in event.told] if is_read else [],
     )
 
 

@@ -27,6 +27,7 @@ from apps.operations.sections import SECTIONS
 from apps.portfolios.feed import FeedState, feed_state, feed_status
 from apps.realtime import statistics
 from apps.realtime.websocket_manager import WebSocketManager
+from apps.risk.monitoring import monitor_freshness
 from nautilus.api.access import has_role, sees_every_portfolio
 from nautilus.cache import control
 from nautilus.cache.keys import PREFIXES
@@ -134,6 +135,17 @@ def _feed_state() -> FeedState:
         return feed_state()
     except DatabaseError:
         return FeedState(feed_status(), 0)
+
+
+class MonitoringSection(Section):
+    """Of the monitor alone: an operator may start and stop it, and need not read any book."""
+
+    roles = ("operator",)
+    template_name = "dashboard/operations/monitoring.html"
+
+    def figures(self) -> dict[str, Any]:
+        check_database_answers()
+        return {"monitor": monitor_freshness()}
 
 
 class CacheSection(Section):

@@ -1,61 +1,63 @@
 """The first page: every portfolio with what it is worth, what it may lose, against its limits, and what is wrong."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
-from datetime import date
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 from django.conf import settings
-from django.db.models import Window
-from django.db.models.functions import RowNumber
+from django.contrib.postgres.expressions import ArraySubquery
+from django.db.models import OuterRef, Q, QuerySet
 from django.http import HttpRequest, HttpResponseBase, HttpResponseRedirect
 from django.urls import reverse
-from redis.exceptions import RedisError
 
-from apps.analytics.streaming.status import streaming_status
-from apps.dashboard.latest import LIVE_EVENT, newest_data
 from apps.dashboard.pages.page import Page
+from apps.dashboard.pages.portfolio_head import Figure, Known, engine_status, known_figures
+from apps.dashboard.pages.trading import TradingInForce, trading_in_force
 from apps.portfolios.access import visible_portfolios
-from apps.portfolios.feed import feed_status
-from apps.portfolios.holdings import Valuation, value_portfolios
+from apps.portfolios.feed import FeedStatus, feed_status
 from apps.portfolios.models import Portfolio, PortfolioData
-from apps.risk.limits import ShownStatus, limits_as_shown, shown_status
-from apps.risk.models import RiskEvent, RiskLimit
-from apps.risk.monitoring import Freshness, monitor_freshness
+from apps.risk.halting import halt_in_force
+from apps.risk.limits import ShownStatus, shown_status
+from apps.risk.models import RiskEvent, RiskLimit, TradingHalt
+from apps.risk.monitoring import Freshness, in_force, monitor_freshness
 from nautilus.api.access import has_role, sees_every_portfolio
-from nautilus.connections import impatient_redis_client
 
 SPARK_DAYS = 60
 ALERTS_SHOWN = 20
-# The limits that stand beside the portfolio's figures as bars, and the figure that each bounds.
-BARS = (("var_99", "var_99", "VaR 99 %"), ("expected_shortfall_975", "expected_shortfall_975", "ES 97.5 %"))
+REFRESH_SECONDS = 25
+# Topics of a socket beside the portfolios': alerts about all of them, and the health that js/live.js listens to.
+OTHER_TOPICS = 2
+# The limits that stand beside the portfolio's figures as bars, named as the figures that they bound.
+BARS = {"var_99": "VaR 99 %", "expected_shortfall_975": "ES 97.5 %"}
 WORST_FIRST = ("breach", "warning", "unknown", "ok")
 
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """A figure against its limit; `threshold` is None where there is no such limit."""
+    """A figure against the tightest limit in force of its kind; `threshold` is None where there is none."""
 
-    name: str
-    title: str
-    current: float | None
+    figure: Figure
     threshold: float | None
     warning: float | None
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """`figures` are the newest that were published; without any, `value` is that at the last closes, `as_of`."""
+    """`quoted_at` is the newest quote in the figures; `without_quote` says what they are of where there is none."""
 
     portfolio: Portfolio
-    figures: dict[str, Any]
-    value: float | None
-    why_no_value: str | None
-    as_of: date | None
+    trading: TradingInForce
+    value: Figure
+    day_pnl: Figure
+    day_pnl_pct: Figure
     bars: tuple[Bar, ...]
     spark: list[float]
     status: str
     status_reason: str
+    quoted_at: str | None
+    without_quote: str
+    why_no_quote: str
 
 
 class OverviewPage(Page):
@@ -76,32 +78,94 @@ class OverviewPage(Page):
         return super().dispatch(request, *args, **kwargs)
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
-        portfolios = list(visible_portfolios(self.request.user).filter(closed_at=None).order_by("id"))
-        monitor = monitor_freshness()
-        return super().get_context_data(**kwargs) | {
-            "rows": _rows(portfolios, monitor),
-            "alerts": _alerts(portfolios),
-            "monitor": monitor,
-            "feed": feed_status(),
-            "engine": _engine(),
-            "stale_seconds": settings.FEED_STALE_SECONDS,
-            "to_follow": _to_follow(self.request.user, portfolios),
+        return super().get_context_data(**kwargs) | {"shown": Shown(self.request.user)}
+
+
+class Shown:
+    """What the page shows, each part read when a template asks for it: a fragment asks for its own alone."""
+
+    refresh_seconds = REFRESH_SECONDS
+
+    def __init__(self, user: Any) -> None:
+        self._user = user
+        self._open = visible_portfolios(user).filter(closed_at=None).order_by("id")
+
+    @property
+    def stale_seconds(self) -> float:
+        return settings.FEED_STALE_SECONDS
+
+    @cached_property
+    def rows(self) -> list[Row]:
+        return _rows(list(self._open), self.monitor)
+
+    @cached_property
+    def halt(self) -> TradingHalt | None:
+        """Of all portfolios, where it keeps any from trading."""
+        halt = halt_in_force()
+        return halt if halt and halt.trading_state != Portfolio.TradingState.ACTIVE else None
+
+    @cached_property
+    def monitor(self) -> Freshness:
+        return monitor_freshness()
+
+    @cached_property
+    def feed(self) -> FeedStatus:
+        return feed_status()
+
+    @cached_property
+    def engine(self) -> dict[str, Any]:
+        return engine_status()
+
+    @cached_property
+    def alerts(self) -> list[RiskEvent]:
+        return list(self._waiting.select_related("portfolio").order_by("-timestamp", "-id")[:ALERTS_SHOWN])
+
+    @cached_property
+    def alerts_left(self) -> int:
+        """How many wait beside those that are shown."""
+        return max(self._waiting.count() - ALERTS_SHOWN, 0) if len(self.alerts) == ALERTS_SHOWN else 0
+
+    @property
+    def _waiting(self) -> QuerySet[RiskEvent]:
+        """What nobody has acknowledged yet, whether it goes on or not."""
+        raised = RiskEvent.objects.filter(Q(portfolio__in=self._open) | Q(portfolio=None))
+        return raised.filter(acknowledged_at=None, severity__in=("warning", "critical")).exclude(event_type="test")
+
+    @cached_property
+    def followed(self) -> list[str]:
+        """The portfolios whose topics the page follows; a pattern is for those who see every portfolio."""
+        if sees_every_portfolio(self._user):
+            return ["*"]
+        most = max(settings.WEBSOCKET_MAX_SUBSCRIPTIONS - OTHER_TOPICS, 0) // 2  # figures and alerts of each
+        return list(self._open.values_list("id", flat=True)[:most])
+
+    @property
+    def is_partly_live(self) -> bool:
+        return self.followed != ["*"] and len(self.followed) < len(self.rows)
+
+    @property
+    def for_script(self) -> dict[str, Any]:
+        about_all = [] if self.followed == ["*"] else ["risk:alerts:all"]
+        return {
+            "figures": [f"analytics:updates:{name}" for name in self.followed],
+            "alerts": [*(f"risk:alerts:{name}" for name in self.followed), *about_all],
+            "refresh_seconds": REFRESH_SECONDS,
         }
 
 
 def _rows(portfolios: list[Portfolio], monitor: Freshness) -> list[Row]:
-    valuations = value_portfolios(portfolios)
-    newest = newest_data((f"analytics:updates:{portfolio.id}" for portfolio in portfolios), LIVE_EVENT)
+    figures = known_figures(portfolios)
+    trading = trading_in_force(portfolios)
     sparks = _sparks(portfolios)
-    limits = _limits(portfolios)
+    limits = _limits(portfolios, monitor)
     return [
         _row(
             portfolio,
-            valuations[portfolio.id],
-            newest.get(f"analytics:updates:{portfolio.id}", {}),
-            limits.get(portfolio.id, []),
-            sparks.get(portfolio.id, []),
-            monitor,
+            trading[portfolio.id],
+            figures[portfolio.id],
+            limits=limits.get(portfolio.id, []),
+            spark=sparks.get(portfolio.id, []),
+            monitor=monitor,
         )
         for portfolio in portfolios
     ]
@@ -109,8 +173,9 @@ def _rows(portfolios: list[Portfolio], monitor: Freshness) -> list[Row]:
 
 def _row(
     portfolio: Portfolio,
-    valuation: Valuation,
-    figures: dict[str, Any],
+    trading: TradingInForce,
+    known: Known,
+    *,
     limits: list[RiskLimit],
     spark: list[float],
     monitor: Freshness,
@@ -118,66 +183,52 @@ def _row(
     worst = min(
         (shown_status(limit, monitor) for limit in limits),
         key=lambda shown: WORST_FIRST.index(shown.status),
-        default=ShownStatus("none", "no limit is set"),
+        default=ShownStatus("none", ""),
     )
     return Row(
-        portfolio,
-        figures,
-        figures.get("value", valuation.value),
-        (figures.get("reasons") or {}).get("value") or valuation.reason,
-        valuation.as_of,
-        tuple(_bar(name, kind, title, figures, limits) for name, kind, title in BARS),
-        spark,
-        worst.status,
-        worst.reason or "",
+        portfolio=portfolio,
+        trading=trading,
+        value=known.figure("value", "Value"),
+        day_pnl=known.figure("day_pnl", "Day P&L", "change"),
+        day_pnl_pct=known.figure("day_pnl_pct", "Day P&L", "percentChange"),
+        bars=tuple(_bar(name, title, known, limits) for name, title in BARS.items()),
+        spark=spark,
+        status=worst.status,
+        status_reason=worst.reason or "",
+        quoted_at=known.figures.get("quoted_at"),
+        without_quote=_without_quote(known.figures),
+        why_no_quote=known.reasons.get("quoted_at", ""),
     )
 
 
-def _bar(name: str, kind: str, title: str, figures: dict[str, Any], limits: list[RiskLimit]) -> Bar:
-    limit = next((limit for limit in limits if limit.kind == kind), None)
-    if limit is None:
-        return Bar(name, title, figures.get(name), None, None)
-    current = figures.get(name, limit.current_value)
-    return Bar(name, title, current, limit.threshold_value, limit.warning_threshold)
+def _bar(name: str, title: str, known: Known, limits: Iterable[RiskLimit]) -> Bar:
+    figure = known.figure(name, title)
+    of_kind = (limit for limit in limits if limit.kind == name)
+    tightest = min(of_kind, key=lambda limit: limit.threshold_value, default=None)
+    if tightest is None:
+        return Bar(figure, None, None)
+    if name not in known.figures:
+        figure = replace(figure, value=tightest.current_value)
+    return Bar(figure, tightest.threshold_value, tightest.warning_threshold)
 
 
-def _limits(portfolios: Iterable[Portfolio]) -> dict[str, list[RiskLimit]]:
+def _without_quote(figures: Mapping[str, Any]) -> str:
+    """As overview.js says it of live figures."""
+    if figures.get("gross_exposure") == 0:
+        return "cash only"
+    return f"closes of {figures['as_of']}" if figures.get("as_of") else "no price"
+
+
+def _limits(portfolios: list[Portfolio], monitor: Freshness) -> dict[str, list[RiskLimit]]:
     found: dict[str, list[RiskLimit]] = {}
-    for limit in limits_as_shown().filter(portfolio__in=list(portfolios), active=True):
+    for limit in RiskLimit.objects.filter(in_force(monitor.now), portfolio__in=portfolios):
         found.setdefault(limit.portfolio_id, []).append(limit)
     return found
 
 
 def _sparks(portfolios: list[Portfolio]) -> dict[str, list[float]]:
-    """The values of the last days, oldest first, by portfolio."""
-    by_age = Window(RowNumber(), partition_by="portfolio_id", order_by="-date")
-    rows = PortfolioData.objects.filter(portfolio__in=portfolios).annotate(age=by_age).filter(age__lte=SPARK_DAYS)
-    found: dict[str, list[float]] = {}
-    for portfolio_id, value in rows.order_by("portfolio_id", "date").values_list("portfolio_id", "value"):
-        found.setdefault(portfolio_id, []).append(value)
-    return found
-
-
-def _alerts(portfolios: list[Portfolio]) -> list[RiskEvent]:
-    """What goes on, and what nobody has acknowledged yet; the newest first."""
-    raised = RiskEvent.objects.filter(portfolio__in=portfolios) | RiskEvent.objects.filter(portfolio=None)
-    waiting = raised.filter(acknowledged_at=None, severity__in=("warning", "critical")).exclude(event_type="test")
-    return list(waiting.select_related("portfolio").order_by("-timestamp", "-id")[:ALERTS_SHOWN])
-
-
-def _engine() -> dict[str, Any]:
-    try:
-        return streaming_status(impatient_redis_client())
-    except (RedisError, OSError):
-        return {"status": "stopped", "last_update_at": None, "reason": "Redis cannot be reached."}
-
-
-def _to_follow(user: Any, portfolios: list[Portfolio]) -> dict[str, list[str]]:
-    """The topics: a pattern is for those who see every portfolio."""
-    if sees_every_portfolio(user):
-        return {"figures": ["analytics:updates:*"], "alerts": ["risk:alerts:*"]}
-    names = [portfolio.id for portfolio in portfolios]
-    return {
-        "figures": [f"analytics:updates:{name}" for name in names],
-        "alerts": [f"risk:alerts:{name}" for name in (*names, "all")],
-    }
+    """The values of the last days, oldest first, by portfolio: by its index, not by all of its history."""
+    newest = PortfolioData.objects.filter(portfolio=OuterRef("pk")).order_by("-date").values("value")[:SPARK_DAYS]
+    rows = Portfolio.objects.filter(pk__in=[portfolio.id for portfolio in portfolios])
+    found = rows.order_by().annotate(values=ArraySubquery(newest)).values_list("id", "values")
+    return {portfolio_id: values[::-1] for portfolio_id, values in found}

@@ -7,7 +7,7 @@ names for the element that is to be filled (`HX-Target`), from the same context.
 import logging
 from http import HTTPStatus
 from typing import Any, ClassVar
-from urllib.parse import urlencode
+from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.contrib.auth.models import AnonymousUser
@@ -17,6 +17,7 @@ from django.db.utils import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
 from django.shortcuts import render
 from django.urls import reverse
+from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.generic import TemplateView
 from redis.exceptions import RedisError
 from rest_framework.exceptions import APIException
@@ -113,7 +114,15 @@ def error_page(request: HttpRequest, status: int, detail: str, remedy: str = "")
 
 
 def _to_sign_in(request: HttpRequest) -> HttpResponse:
-    """A fragment cannot show the sign-in page: htmx is told to leave for it."""
+    """A fragment cannot show the sign-in page: htmx is told to leave for it, and to come back to the page around it."""
     if not request.headers.get("HX-Request"):
-        return HttpResponseRedirect(f"{reverse('dashboard:sign-in')}?{urlencode({'next': request.get_full_path()})}")
-    return HttpResponse(status=HTTPStatus.UNAUTHORIZED, headers={"HX-Redirect": reverse("dashboard:sign-in")})
+        return HttpResponseRedirect(_sign_in_before(request.get_full_path()))
+    shown = request.headers.get("HX-Current-URL", "")
+    is_ours = url_has_allowed_host_and_scheme(shown, {request.get_host()}, require_https=request.is_secure())
+    address = _sign_in_before(urlsplit(shown)._replace(scheme="", netloc="", fragment="").geturl() if is_ours else "")
+    return HttpResponse(status=HTTPStatus.UNAUTHORIZED, headers={"HX-Redirect": address})
+
+
+def _sign_in_before(path: str) -> str:
+    """The sign-in page, which leads on to `path` if that is one of this host."""
+    return reverse("dashboard:sign-in", query={"next": path} if path else None)

@@ -46,6 +46,7 @@ class PerformancePage(Page):
     template_name = "dashboard/performance.html"
     fragments = {
         "result": "dashboard/performance/result.html",
+        "summary": "dashboard/performance/summary.html",
         "rolling": "dashboard/performance/rolling.html",
         "measures": "dashboard/performance/measures.html",
         "report": "dashboard/performance/report.html",

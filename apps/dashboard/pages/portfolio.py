@@ -32,6 +32,7 @@ from apps.dashboard.pages.portfolio_results import (
     stress_rows,
 )
 from apps.dashboard.pages.portfolio_scenarios import Histogram, histogram_of
+from apps.dashboard.pages.trading import TradingInForce, trading_in_force
 from apps.portfolios.feed import FeedStatus, feed_status
 from apps.portfolios.models import Portfolio
 from apps.risk.methods import METHODS
@@ -100,6 +101,10 @@ class Shown:
     @cached_property
     def head(self) -> Head:
         return read_head(self.portfolio)
+
+    @property
+    def trading(self) -> TradingInForce:
+        return trading_in_force([self.portfolio])[self.portfolio.id]
 
     @cached_property
     def engine(self) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """The head of a portfolio's page: what it is worth now, what it may lose, and how old these figures are."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +14,7 @@ from apps.portfolios.holdings import Valuation, value_portfolios
 from apps.portfolios.models import Portfolio
 from nautilus.connections import impatient_redis_client
 
-_NOT_LIVE = "It comes with the live figures, and none have come yet."
+NOT_LIVE = "It comes with the live figures, and none have come yet."
 _OF_CLOSES = ("value", "cash", "gross_exposure", "net_exposure")
 
 
@@ -66,32 +66,50 @@ class Head:
         return ", ".join(self.stale_symbols) + (f" and {left} more" if left > 0 else "")
 
 
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What was told last, whole, or is so at the latest closes; `reasons` says why some of it is None."""
+
+    figures: Mapping[str, Any]
+    reasons: Mapping[str, str]
+
+    def figure(self, name: str, title: str, write: str = "money", what: str = "", part: Figure | None = None) -> Figure:
+        return Figure(name, title, self.figures.get(name), self.reasons.get(name, NOT_LIVE), write, what, part)
+
+
 def read_head(portfolio: Portfolio) -> Head:
-    topic = f"analytics:updates:{portfolio.id}"
-    told = newest_data([topic], LIVE_EVENT).get(topic)
-    known, reasons = (told, told.get("reasons") or {}) if told else _of_closes(portfolio)
+    known = known_figures([portfolio])[portfolio.id]
+    figures = known.figures
     return Head(
-        tuple(_figures(known, reasons)),
-        known.get("quoted_at"),
-        str(known["as_of"]) if known.get("as_of") else None,
-        reasons.get("status", ""),
-        tuple(known.get("stale_symbols") or ()),
-        known.get("stale_count") or 0,
+        tuple(_figures(known.figure)),
+        figures.get("quoted_at"),
+        str(figures["as_of"]) if figures.get("as_of") else None,
+        known.reasons.get("status", ""),
+        tuple(figures.get("stale_symbols") or ()),
+        figures.get("stale_count") or 0,
         settings.FEED_STALE_SECONDS,
     )
 
 
-def _of_closes(portfolio: Portfolio) -> tuple[dict[str, Any], dict[str, str]]:
+def known_figures(portfolios: Iterable[Portfolio]) -> dict[str, Known]:
+    """By id; two queries at most, however many portfolios there are."""
+    topics = {portfolio: f"analytics:updates:{portfolio.id}" for portfolio in portfolios}
+    told = newest_data(topics.values(), LIVE_EVENT)
+    valued = value_portfolios(portfolio for portfolio, topic in topics.items() if topic not in told)
+    figures = {portfolio.id: told[topic] for portfolio, topic in topics.items() if topic in told}
+    return {
+        **{portfolio_id: Known(each, each.get("reasons") or {}) for portfolio_id, each in figures.items()},
+        **{portfolio_id: _of_closes(valuation) for portfolio_id, valuation in valued.items()},
+    }
+
+
+def _of_closes(valuation: Valuation) -> Known:
     """What can be said before the engine has said anything: the book at its latest closes."""
-    valuation: Valuation = value_portfolios([portfolio])[portfolio.id]
-    known = {name: getattr(valuation, name) for name in (*_OF_CLOSES, "as_of")}
-    return known, dict.fromkeys(_OF_CLOSES, valuation.reason or "")
+    figures = {name: getattr(valuation, name) for name in (*_OF_CLOSES, "as_of")}
+    return Known(figures, dict.fromkeys(_OF_CLOSES, valuation.reason or ""))
 
 
-def _figures(known: dict[str, Any], reasons: dict[str, str]) -> list[Figure]:
-    def figure(name: str, title: str, write: str = "money", what: str = "", part: Figure | None = None) -> Figure:
-        return Figure(name, title, known.get(name), reasons.get(name, _NOT_LIVE), write, what, part)
-
+def _figures(figure: Callable[..., Figure]) -> list[Figure]:
     tail = "Over one day, by historical simulation of the book as it is now"
     return [
         figure("value", "Value"),

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from operator import attrgetter
+from operator import attrgetter, itemgetter
 from typing import Any, NamedTuple, Self
 from urllib.parse import urlencode
 
@@ -150,8 +150,7 @@ class PositionsShown:
 
 
 def positions_shown(valuation: Valuation, asked: AskedPositions, live: LiveQuotes) -> PositionsShown:
-    wanted = asked.symbol.casefold()
-    found = [holding for holding in valuation.holdings if wanted in holding.symbol.casefold()]
+    found = _found(valuation.holdings, asked.symbol.casefold())
     ordered = sort_holdings(found, asked.column.sorts_by or live.price_of, descending=asked.descending)
     page = Paginator(ordered, ROWS).get_page(asked.page)
     newest_close = max((holding.close.date for holding in valuation.holdings if holding.close), default=None)
@@ -168,11 +167,17 @@ def positions_shown(valuation: Valuation, asked: AskedPositions, live: LiveQuote
     )
 
 
+def _found(holdings: Sequence[Holding], wanted: str) -> Sequence[Holding]:
+    if not wanted:
+        return holdings
+    return [holding for holding in holdings if wanted in holding.symbol.casefold()]
+
+
 def sort_holdings(holdings: Sequence[Holding], key: Key, *, descending: bool) -> list[Holding]:
     """What has no figure comes last, either way; equal ones stay in the order of their symbols."""
-    known = [holding for holding in holdings if key(holding) is not None]
-    unknown = [holding for holding in holdings if key(holding) is None]
-    return sorted(known, key=key, reverse=descending) + unknown
+    figures = [(key(holding), holding) for holding in holdings]
+    known = sorted((each for each in figures if each[0] is not None), key=itemgetter(0), reverse=descending)
+    return [holding for _, holding in known] + [holding for figure, holding in figures if figure is None]
 
 
 def _rows(shown: Sequence[Holding], valuation: Valuation, live: LiveQuotes, newest: date | None) -> list[Row]:

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.db.models import Count
-from django.db.models.fields.json import KeyTransform
+from django.db.models import Count, F, Window
+from django.db.models.fields.json import KeyTextTransform, KeyTransform
+from django.db.models.functions import RowNumber
 
 from apps.dashboard.templatetags.figures import money
 from apps.portfolios.models import Portfolio, Snapshot
@@ -21,6 +22,7 @@ from apps.risk.methods import METHODS
 from apps.risk.models import RiskMetric
 from apps.risk.scenarios import SCENARIOS
 from apps.risk.stress import KIND as STRESS
+from apps.tasks.models import Task
 
 METHOD_TITLES = {
     "historical": "Historical",
@@ -33,7 +35,8 @@ METHOD_TITLES = {
 _ID = re.compile(r"[0-9a-f]{64}\Z")
 COMPONENTS_SHOWN = 15
 FIRST_CONFIDENCE = 0.99
-METRICS_SHOWN = 500
+# The monitor stores a historical figure of each book that it finds changed: it must not push out the other methods.
+METRICS_A_METHOD = 500
 
 
 def method_title(name: str) -> str:
@@ -78,11 +81,20 @@ def newest_analysis(portfolio: Portfolio, snapshot_id: str = "") -> Computed | N
 
 
 def newest_stress(portfolio: Portfolio, snapshot_id: str = "") -> Computed | None:
-    return _computed(portfolio, STRESS, snapshot_id)
+    return _newest(portfolio, STRESS, snapshot_id)
 
 
 def newest_backtest(portfolio: Portfolio, snapshot_id: str = "") -> Computed | None:
-    return _computed(portfolio, BACKTEST, snapshot_id)
+    return _newest(portfolio, BACKTEST, snapshot_id)
+
+
+def _newest(portfolio: Portfolio, kind: str, snapshot_id: str) -> Computed | None:
+    """What was asked for last, whose task tells when; tasks are deleted in time, and then it is the newest snapshot."""
+    tasks = Task.objects.filter(kind=kind, portfolio_id=portfolio.id, status=Task.Status.SUCCEEDED)
+    newest = tasks.order_by("-finished_at").values_list(KeyTextTransform("snapshot_id", "result"), "finished_at")
+    last, finished_at = newest.first() or (None, None)
+    chosen = snapshot_id if _ID.match(snapshot_id) else last or ""
+    return _computed(portfolio, kind, chosen, finished_at if chosen == last else None)
 
 
 def _computed(portfolio: Portfolio, kind: str, snapshot_id: str, at: datetime | None = None) -> Computed | None:
@@ -226,9 +238,11 @@ def read_stored(portfolio: Portfolio, asked: str) -> StoredFigures:
     if not counted:
         return StoredFigures(None, [], [], [])
     confidence = _chosen(asked, counted)
-    rows = list(one_day.filter(confidence=confidence).order_by("-timestamp", "-id")[:METRICS_SHOWN])
+    newest_first = F("timestamp").desc(), F("id").desc()
+    place = Window(RowNumber(), partition_by="method", order_by=newest_first)
+    shown = one_day.filter(confidence=confidence).annotate(place=place).filter(place__lte=METRICS_A_METHOD)
     by_method: dict[str, list[RiskMetric]] = {}
-    for row in rows:
+    for row in shown.order_by(*newest_first):
         by_method.setdefault(row.method, []).append(row)
     return StoredFigures(
         confidence,

@@ -14,7 +14,7 @@ from django.utils.functional import SimpleLazyObject
 from apps.dashboard.pages.deployment_list import ALL, listed_deployments
 from apps.dashboard.pages.page import Page
 from apps.dashboard.pages.strategy_graph import Graph, GraphRow, version_graph
-from apps.dashboard.pages.version_detail import version_detail
+from apps.dashboard.pages.version_detail import OFFERED, offered_versions, version_detail
 from apps.portfolios.access import visible_portfolios
 from apps.portfolios.models import Portfolio
 from apps.strategies.access import get_strategy, visible_deployments
@@ -72,15 +72,16 @@ class StrategyPage(Page):
         """Each part is read when a template asks for it: a fragment reads its own alone."""
         request = self.request
         strategy = strategies_as_shown().get(pk=get_strategy(self.kwargs["strategy_id"]).pk)
+        detail = SimpleLazyObject(lambda: version_detail(request, strategy))
         return super().get_context_data(**kwargs) | {
             "title": f"{strategy.pk}: {strategy.name}",
             "strategy": strategy,
             "versions": SimpleLazyObject(lambda: _versions(request, strategy)),
-            "detail": SimpleLazyObject(lambda: version_detail(request, strategy)),
+            "detail": detail,
             "merge_requests": SimpleLazyObject(lambda: _merge_requests(strategy)),
             "deployments": SimpleLazyObject(lambda: listed_deployments(request, strategy.pk, ALL)),
             "draft": SimpleLazyObject(lambda: _draft(strategy)),
-            "to_deploy": SimpleLazyObject(lambda: _to_deploy(request.user, strategy)),
+            "to_deploy": SimpleLazyObject(lambda: _to_deploy(request.user, strategy, detail)),
             "reads_books": True,
         }
 
@@ -121,10 +122,12 @@ def _draft(strategy: Strategy) -> Draft:
     return Draft(head.version if head else None, head.code if head else FIRST_CODE, shown)
 
 
-def _to_deploy(user: Any, strategy: Strategy) -> dict[str, Any]:
-    """What the form of a deployment lets one choose."""
+def _to_deploy(user: Any, strategy: Strategy, detail: Any) -> dict[str, Any]:
+    """What the form of a deployment lets one choose; also the version that is shown, however old."""
+    head = strategy.head.version if strategy.head else 0
     return {
-        "versions": versions_as_shown(strategy.pk),
+        "versions": offered_versions(strategy, head, detail.right.version),
+        "versions_offered": OFFERED,
         "portfolios": _open_portfolios(user),
         "schedules": Schedule.choices,
         "environments": Environment.choices,

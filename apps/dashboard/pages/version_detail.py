@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from django.db.models import Max, Q, QuerySet
 from django.http import HttpRequest
 
 from apps.strategies.api.queries import versions_as_shown
@@ -15,16 +16,16 @@ Choices = Sequence[tuple[int, str]]
 
 LONGEST_NUMBER = 9  # digits
 LONGEST_MESSAGE = 60  # in a list to choose from
+OFFERED = 200  # of thousands each list to choose from would be a megabyte
 
 
 @dataclass(frozen=True, slots=True)
 class VersionDetail:
-    """`comparison` of `left` and `right`, or where there is none the code of `right`; `choices` are all versions."""
+    """`comparison` of `left` and `right`, or where there is none the code of `right`; `choices` to compare."""
 
     right: StrategyVersion
     left: StrategyVersion | None
     comparison: Comparison | None
-    is_whole: bool
     choices: Choices
 
     @property
@@ -38,8 +39,7 @@ class VersionDetail:
     @property
     def compared_with(self) -> int:
         """What the form begins with on its left."""
-        left = self.left or self.right.parent or self.right
-        return left.version
+        return _compared_with(self.left, self.right)
 
 
 def version_detail(request: HttpRequest, strategy: Strategy) -> VersionDetail | None:
@@ -59,16 +59,26 @@ def version_detail(request: HttpRequest, strategy: Strategy) -> VersionDetail | 
 
 
 def _code(strategy: Strategy, version: StrategyVersion) -> VersionDetail:
-    return VersionDetail(version, None, None, True, _choices(strategy))
+    return VersionDetail(version, None, None, _choices(strategy, None, version))
 
 
 def _compared(strategy: Strategy, left: StrategyVersion, right: StrategyVersion, is_whole: bool) -> VersionDetail:
-    return VersionDetail(right, left, compare(left, right, whole=is_whole), is_whole, _choices(strategy))
+    return VersionDetail(right, left, compare(left, right, whole=is_whole), _choices(strategy, left, right))
 
 
-def _choices(strategy: Strategy) -> Choices:
-    listed = versions_as_shown(strategy.pk).values_list("version", "message")
-    return [(version, _short(message)) for version, message in listed]
+def offered_versions(strategy: Strategy, *also: int) -> QuerySet[StrategyVersion]:
+    """The newest, and these."""
+    newest = StrategyVersion.objects.filter(strategy=strategy).aggregate(number=Max("version", default=0))["number"]
+    return versions_as_shown(strategy.pk).filter(Q(version__gt=newest - OFFERED) | Q(version__in=also))
+
+
+def _compared_with(left: StrategyVersion | None, right: StrategyVersion) -> int:
+    return (left or right.parent or right).version
+
+
+def _choices(strategy: Strategy, left: StrategyVersion | None, right: StrategyVersion) -> Choices:
+    offered = offered_versions(strategy, _compared_with(left, right), right.version)
+    return [(version, _short(message)) for version, message in offered.values_list("version", "message")]
 
 
 def _short(message: str) -> str:

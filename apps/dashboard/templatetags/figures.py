@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from decimal import Decimal
 from math import isfinite
 from typing import Any
 
@@ -27,8 +28,13 @@ def _signed(value: Number, write: Callable[[float], str], plus: str = "") -> str
     return (MINUS if value < 0 else plus) + text
 
 
+def _grouped(size: float, places: int) -> str:
+    """Rounded as a browser's Intl does it: what is written, and not what binary makes of it, ties to the even digit."""
+    return f"{Decimal(repr(size)):,.{places}f}"
+
+
 def _amount(size: float) -> str:
-    return f"{size:,.0f}" if size >= 1000 else f"{size:,.2f}"
+    return _grouped(size, 0 if size >= 1000 else 2)
 
 
 @register.filter
@@ -55,8 +61,8 @@ def percent_change(value: Number, digits: int = 2) -> str:
 
 @register.filter
 def quantity(value: Number) -> str:
-    """As many digits as it has, six at most."""
-    return _signed(value, lambda size: f"{size:,.6f}".rstrip("0").rstrip("."))
+    """As many digits as it has, eight at most."""
+    return _signed(value, lambda size: _grouped(size, 8).rstrip("0").rstrip("."))
 
 
 @register.filter
@@ -66,7 +72,7 @@ def price(value: Number) -> str:
 
 
 def _price(size: float) -> str:
-    whole, _, places = f"{size:,.{4 if size >= 10 else 6}f}".partition(".")
+    whole, _, places = _grouped(size, 4 if size >= 10 else 6 if size >= 1 else 8).partition(".")
     return f"{whole}.{places.rstrip('0'):0<2}"
 
 
@@ -132,7 +138,7 @@ def usage(current: Number, threshold: Number, warning: Number, label: str) -> Sa
 def spark(values: list[float], label: str) -> SafeString:
     """A line of the values in 100 x 28 units."""
     if len(values) < 2:
-        return SafeString(f'<span class="subtle">{DASH}</span>')
+        return SafeString(f'<span class="subtle" title="fewer than two days have a value">{DASH}</span>')
     low, high = min(values), max(values)
     scale = (high - low) or 1.0
     points = " ".join(

@@ -1,5 +1,6 @@
 """The alerts and channels of the page Limits and alerts."""
 
+import re
 from datetime import timedelta
 
 import pytest
@@ -88,6 +89,21 @@ def test_deliveries_say_to_whom_how_often_and_what_came_back(book):
     assert "410 &lt;gone&gt;" in reader
     assert channel.target not in reader
     assert "resend-" not in reader
+
+
+def test_of_many_deliveries_the_newest_are_drawn_and_all_are_counted(book):
+    channel = make_channel(book)
+    first = make_delivery(channel=channel, status="dead", last_answer="answer 0")
+    reminded = {"event": first.event, "channel": channel, "kind": channel.kind, "target": channel.target}
+    AlertDelivery.objects.bulk_create(
+        AlertDelivery(**reminded, turn=turn, status="delivered", last_answer=f"answer {turn}") for turn in range(1, 25)
+    )
+    make_delivery(channel=channel, status="dead", last_answer="of another")
+    shown = fragment(signed_in("risk_manager"), "alerts")
+    assert "25 messages: 1 dead, 24 delivered" in shown
+    assert "and 5 older" in shown
+    assert "1 message: 1 dead" in shown
+    assert re.findall(r"answer (\d+)<", shown) == [str(turn) for turn in range(24, 4, -1)]
 
 
 def test_delivery_of_a_deleted_channel_cannot_be_sent_again(book):

@@ -128,6 +128,11 @@ def test_orders_are_filtered_by_status_and_symbol(deployment):
     assert "No order is like that." in page(client, f"{DEPLOYMENT}?symbol=%00x", "orders")
 
 
+def test_prices_of_orders_have_their_digits(deployment):
+    make_order(make_run(deployment, date(2022, 1, 4)), decided_price=1.0734)
+    assert '<td class="number">1.0734</td>' in page(client_of("viewer"), DEPLOYMENT, "orders")
+
+
 def test_deployment_that_does_nothing_yet_says_what_will_come(versions, traded_book):
     make_deployment(versions[1], traded_book, status="pending")
     text = page(client_of("viewer"), DEPLOYMENT)

@@ -9,8 +9,9 @@ import pytest
 from django.contrib.auth.models import AnonymousUser
 from django.db.utils import OperationalError
 from django.test import Client
+from django.utils import timezone
 
-from apps.dashboard.pages import health_figures, operations_access, queue_figures, runbook
+from apps.dashboard.pages import health_figures, operations, operations_access, queue_figures, runbook
 from apps.operations.api.credentials import REMEMBERED
 from apps.operations.findings import Finding, Health, Status
 from apps.operations.health import body_of
@@ -18,15 +19,19 @@ from apps.operations.running import ComponentHealth
 from apps.operations.sections import SECTIONS
 from apps.operations.tests.alive import a_worker, all_processes_alive, forget_all, say_worker
 from apps.operations.tests.web_process import running_web_process, stopped
-from apps.portfolios.tests.factories import make_user
+from apps.portfolios.tests.factories import make_portfolio, make_user
 from apps.realtime.tests.said_processes import report, said_processes
+from apps.risk.models import RiskMonitor
+from apps.risk.monitoring import monitor_row, stop_monitoring
+from apps.risk.tests.desks import make_limit
 from apps.risk.tests.monitored import redis_away
 from apps.tasks.tests.factories import make_task
 from nautilus.cache import control, store
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-OPERATORS_SECTIONS = ("queues", "sockets", "cache")
+OPERATORS_SECTIONS = ("queues", "sockets", "cache", "monitoring")
+ON_REDIS = ("queues", "sockets", "cache")
 SECTIONS_OF_ALL = ("health", "market-data")
 HTMX = {"HX-Request": "true", "HX-Target": "queues"}
 
@@ -85,8 +90,8 @@ def database_away(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         raise OperationalError("connection to server failed: Connection refused")
 
     with monkeypatch.context() as patched:
-        patched.setattr(operations_access, "check_database_answers", refused)
-        patched.setattr(queue_figures, "check_database_answers", refused)
+        for module in (operations, operations_access, queue_figures):
+            patched.setattr(module, "check_database_answers", refused)
         yield
 
 
@@ -187,7 +192,7 @@ def test_whoever_signed_out_is_not_remembered(operator, monkeypatch):
         assert operator.get("/operations").status_code == 503
 
 
-@pytest.mark.parametrize("section", OPERATORS_SECTIONS)
+@pytest.mark.parametrize("section", ON_REDIS)
 def test_section_whose_redis_is_away_says_so_and_what_mends_it(operator, section, settings):
     with redis_away():
         store.redis_of_answers.cache_clear()
@@ -270,6 +275,38 @@ def test_market_data_without_a_feed_says_why():
     text = shown(visitor("viewer"), "market-data")
     assert "No streaming engine runs." in text
     assert "run_analytics_engine" in text
+
+
+# --- Monitor of limits --------------------------------------------------------------------------------
+def test_operator_who_reads_no_book_stops_and_starts_the_monitor(operator):
+    make_limit(make_portfolio("BOOK"), "var_99", 1_000)
+    monitor_row()
+    RiskMonitor.objects.update(enabled=True, last_run_at=timezone.now(), last_run_seconds=1.0)
+    text = shown(operator, "monitoring")
+    for words in (">running<", "every ", 'data-act="stop-monitoring"'):
+        assert words in text, words
+    stop_monitoring(make_user("operator", username="anna"))
+    text = shown(operator, "monitoring")
+    for words in (">stopped<", "by anna", 'data-act="start-monitoring"'):
+        assert words in text, words
+    assert "BOOK" not in text
+
+
+@pytest.mark.parametrize(("groups", "is_told"), [((), False), (("viewer",), True)])
+def test_words_of_a_failed_run_are_for_those_who_read_books(groups, is_told):
+    client = Client()
+    client.force_login(make_user("operator", groups))
+    monitor_row()
+    RiskMonitor.objects.update(last_error="BOOK has no prices", last_error_at=timezone.now())
+    text = shown(client, "monitoring")
+    assert "The last run failed" in text
+    assert ("BOOK" in text) is is_told
+
+
+def test_monitor_is_not_asked_for_while_the_database_is_away(operator, monkeypatch):
+    shown(operator, "health")
+    with database_away(monkeypatch):
+        assert "The database cannot be reached" in shown(operator, "monitoring", 503)
 
 
 # --- Runbook ------------------------------------------------------------------------------------------

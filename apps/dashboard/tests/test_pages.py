@@ -1,9 +1,14 @@
 """Who may open which page, and what stands on each whoever opens it."""
 
+import re
+from datetime import datetime
+
 import pytest
 from django.contrib.auth.models import Group
+from django.http import QueryDict
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
 from apps.dashboard.navigation import ENTRIES
 from apps.portfolios.tests.factories import make_portfolio
@@ -33,6 +38,21 @@ def test_stranger_is_led_to_the_sign_in_page_and_back(entry):
 def test_fragment_for_a_stranger_makes_htmx_leave_for_the_sign_in_page():
     answer = Client().get("/", headers={"HX-Request": "true", "HX-Target": "alerts"})
     assert (answer.status_code, answer.headers["HX-Redirect"]) == (401, "/sign-in")
+
+
+@pytest.mark.parametrize(
+    ("shown", "back"),
+    [
+        ("http://testserver/limits?view=alerts&severity=critical#x", "/limits?view=alerts&severity=critical"),
+        ("http://elsewhere.example/limits", None),
+        ("javascript:alert(1)", None),
+    ],
+)
+def test_fragment_for_a_stranger_leads_back_to_the_page_around_it(shown, back):
+    answer = Client().get("/", headers={"HX-Request": "true", "HX-Target": "alerts", "HX-Current-URL": shown})
+    path, _, query = answer.headers["HX-Redirect"].partition("?")
+    assert path == "/sign-in"
+    assert QueryDict(query).get("next") == back
 
 
 @pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.name)
@@ -79,3 +99,10 @@ def test_sign_in_leads_to_the_page_that_was_asked_for_and_nowhere_else(django_us
     fields = {"username": "anna", "password": "a-good-password"}
     assert Client().post("/sign-in", {**fields, "next": "/tasks"}).headers["Location"] == "/tasks"
     assert Client().post("/sign-in", {**fields, "next": "https://evil.example/"}).headers["Location"] == "/"
+
+
+def test_page_says_when_it_was_drawn(visitor):
+    """By the server's clock: a visitor's may be wrong."""
+    shown = visitor("viewer").get("/").content.decode()
+    drawn = datetime.fromisoformat(re.search(r'<meta name="drawn-at" content="([^"]+)">', shown)[1])
+    assert abs((timezone.now() - drawn).total_seconds()) < 60

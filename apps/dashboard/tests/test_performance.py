@@ -223,6 +223,16 @@ def test_change_of_book_and_prices_since_is_said_and_looks_stale(book):
     assert 'data-stale-seconds="0"' in shown
 
 
+def test_summary_alone_says_it_too_as_a_page_that_stays_open_asks_for_it(book):
+    measured()
+    assert "since these figures were calculated" not in fragment("summary")
+    book_cash_flow("BOOK", Decimal(500), WEEK[5])
+    shown = fragment("summary")
+    assert "The book has changed since these figures were calculated." in shown
+    assert "Total return 6.92 %" in words(shown)
+    assert 'id="growth"' not in shown
+
+
 def test_newest_of_several_results_is_shown(book):
     measured()
     measured(end_date=str(WEEK[1]))

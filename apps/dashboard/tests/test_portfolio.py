@@ -29,6 +29,7 @@ from apps.portfolios.histories import refresh_history
 from apps.portfolios.models import Portfolio
 from apps.portfolios.tests.factories import make_portfolio, make_prices, make_trade, make_user
 from apps.realtime.topics import publish
+from apps.risk.halting import set_trading_state_of_all
 from apps.tasks.models import Task
 from apps.tasks.tests.factories import make_task
 
@@ -110,6 +111,25 @@ def test_page_has_no_inline_script_and_no_inline_style(book):
     assert "style=" not in shown
     assert "hx-on" not in shown
     assert all("src=" in tag or "application/json" in tag for tag in re.findall(r"<script[^>]*>", shown))
+
+
+# Whether it may trade
+
+
+def test_halt_of_all_portfolios_is_in_force_on_each(book):
+    assert ">active</span></dd>" in fragment("standing")
+    set_trading_state_of_all("halted", "exchange <down>", None)
+    shown = fragment("standing")
+    assert "Trading halted of all portfolios: exchange <down>" in words(shown)
+    assert 'id="trading-state" class="badge bad"' in shown
+
+
+def test_portfolios_own_state_is_shown_where_it_is_the_stricter(book):
+    Portfolio.objects.update(trading_state="halted")
+    set_trading_state_of_all("reducing", "", None)
+    shown = fragment("standing")
+    assert "Trading halted Live figures" in words(shown)
+    assert "of all portfolios" not in shown
 
 
 # Nothing yet

@@ -13,7 +13,7 @@ from django.utils import timezone
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from apps.dashboard.pages import portfolio_positions
-from apps.dashboard.templatetags.figures import DASH, MINUS, price
+from apps.dashboard.templatetags.figures import DASH, MINUS
 from apps.dashboard.templatetags.gauges import gauge, weight_bar
 from apps.portfolios.models import Instrument, Portfolio, Position
 from apps.portfolios.quotes import QUOTES_KEY, RING_KEY, STATE_KEY, accept_quotes
@@ -281,21 +281,6 @@ def test_positions_are_shown_without_live_prices_where_redis_is_away(desk, monke
 def test_bar_of_a_weight_is_drawn_by_attributes():
     assert '<rect width="12.5%" height="100%">' in weight_bar(12.5, 1.0)
     assert 'class="weight short"' in weight_bar(12.5, -1.0)
-
-
-@pytest.mark.parametrize(
-    ("value", "written"),
-    [
-        (None, DASH),
-        (126.04, "126.04"),
-        (24.532, "24.532"),
-        (1234.5, "1,234.50"),
-        (1.084555, "1.084555"),
-        (-0.5, f"{MINUS}0.50"),
-    ],
-)
-def test_prices_have_the_digits_that_matter(value, written):
-    assert price(value) == written
 
 
 def test_reason_that_names_every_symbol_keeps_its_beginning_and_its_end(desk):

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from apps.dashboard.pages import portfolio_scenarios
+from apps.dashboard.pages import portfolio_results, portfolio_scenarios
 from apps.dashboard.pages.portfolio_results import COMPONENTS_SHOWN, components_of, stress_rows
-from apps.dashboard.templatetags.figures import MINUS
+from apps.dashboard.templatetags.figures import MINUS, iso
 from apps.dashboard.tests.portfolio_pages import (
     DAYS,
     analyze,
@@ -24,6 +24,7 @@ from apps.portfolios.errors import NoPricesError
 from apps.portfolios.models import Portfolio
 from apps.portfolios.tests.factories import make_trade
 from apps.risk.models import RiskMetric
+from apps.tasks.models import Task
 
 pytestmark = pytest.mark.django_db
 
@@ -133,7 +134,36 @@ def test_stored_figures_begin_with_99_percent_where_there_are_any(spread):
     assert re.search(r'aria-pressed="true">75 %', fragment("stored", confidence="nonsense"))
 
 
+def test_busy_monitor_pushes_out_no_other_method(spread, monkeypatch):
+    monkeypatch.setattr(portfolio_results, "METRICS_A_METHOD", 2)
+    analyze(method="parametric", distribution="normal")
+    for symbol in ("AAA", "BBB", "AAA"):
+        make_trade(spread, symbol, 1, 100, day=DAYS[4])
+        analyze()
+    lines = data(fragment("stored", confidence="0.75"), "stored-data")
+    assert [(line["title"], len(line["points"])) for line in lines] == [("Historical", 2), ("Parametric", 1)]
+    newest = RiskMetric.objects.filter(method="historical").first()
+    assert lines[0]["points"][-1][1] == pytest.approx(newest.var, abs=0.01)
+
+
 # Backtest and stress
+
+
+def test_same_stress_test_asked_for_again_is_the_newest_and_says_when(spread):
+    again = stress(("Down 20", -0.2))
+    stress(("Up 10", 0.1))
+    assert cells(fragment("stress"))[0] == "Up 10 worst"
+    assert stress(("Down 20", -0.2))["snapshot_id"] == again["snapshot_id"]
+    shown = fragment("stress")
+    assert cells(shown)[0] == "Down 20 worst"
+    assert f'datetime="{iso(Task.objects.latest("finished_at").finished_at)}"' in shown
+
+
+def test_without_its_task_the_newest_backtest_is_the_newest_snapshot(book):
+    for test_days in (1, 2):
+        backtest(test_days=test_days)
+    Task.objects.all().delete()
+    assert len(data(fragment("backtest"), "backtest-data")["dates"]) == 2
 
 
 def test_backtest_marks_the_day_that_lost_more_than_its_var(book):

@@ -1,9 +1,11 @@
 """The pages about strategies: what each role sees, what stands on them, and how they fail."""
 
+import re
 from datetime import date
 
 import pytest
 
+from apps.dashboard.pages import version_detail
 from apps.dashboard.tests.strategy_pages import DEPLOYMENT, STRATEGY, client_of, page
 from apps.portfolios.tests.factories import make_portfolio, make_user
 from apps.strategies.errors import MergeConflictError
@@ -74,6 +76,28 @@ def test_operator_sees_that_it_runs_and_nothing_of_the_book(deployment):
     assert "strategies-title" not in text
     assert page(client_of("operator"), DEPLOYMENT, status=403)
     assert page(client_of("operator"), STRATEGY, status=403)
+
+
+def test_who_asked_and_the_steps_are_for_those_who_read_the_book(deployment):
+    Deployment.objects.update(created_by=make_user("strategist", username="anna"))
+    for role, is_told in (("viewer", True), ("operator", False)):
+        text = page(client_of(role), "/strategies", "deployments")
+        assert "DEPLOY_001" in text
+        assert ("anna" in text) is is_told
+        assert ("Steps of DEPLOY_001" in text) is is_told
+
+
+def test_of_many_versions_the_newest_are_offered_and_the_one_that_is_shown(monkeypatch):
+    make_versions("ALPHA", count=6)
+    monkeypatch.setattr(version_detail, "OFFERED", 2)
+    text = page(client_of("strategist"), "/strategies/ALPHA?from=3&to=1")
+    options = {name: re.findall(r'<option value="(\d+)"', part) for name, part in _selects(text)}
+    assert options["deploy-version"] == ["6", "5", "1"]
+    assert options["compare-from"] == options["compare-to"] == ["6", "5", "3", "1"]
+
+
+def _selects(text: str) -> list[tuple[str, str]]:
+    return re.findall(r'<select id="([^"]+)"(.*?)</select>', text, re.DOTALL)
 
 
 def test_deployments_are_chosen_by_status(deployment, traded_book):

@@ -54,6 +54,14 @@ def test_newest_stand_first():
     assert kinds_shown(shown(visitor(user))) == ["risk.analyze", "risk.backtest", "risk.stress"]
 
 
+def test_age_of_the_list_is_not_read_aloud_each_second():
+    user = make_user("viewer")
+    make_task("risk.analyze", created_by=user)
+    said = re.findall(r'role="status">(.*?)</(?:span|p)>', shown(visitor(user), **LIST), re.DOTALL)
+    assert "1 to 1 of 1" in said[0]
+    assert not any("<time" in each for each in said)
+
+
 def test_viewer_sees_own_tasks_alone_and_risk_manager_all():
     viewer = make_user("viewer")
     make_task("risk.analyze", created_by=viewer)

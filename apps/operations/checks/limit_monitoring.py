@@ -4,7 +4,7 @@ import json
 from datetime import timedelta
 from shlex import quote
 
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models import Exists, OuterRef
 from django.db.models.functions import Now
 
 from apps.operations.checks.registry import register_check
@@ -13,7 +13,7 @@ from apps.operations.findings import Finding, Health, Status
 from apps.operations.naming import NamingFinding, named
 from apps.portfolios.models import Portfolio, Position
 from apps.risk.models import RiskLimit
-from apps.risk.monitoring import Freshness, count_limits
+from apps.risk.monitoring import Freshness, count_limits, in_force
 
 # A limit that was made just now is unknown until the monitor has come round.
 NEW_LIMIT = timedelta(seconds=60)
@@ -39,7 +39,9 @@ def _of_evaluation(freshness: Freshness | None, total: int) -> Finding | None:
 
 
 def _of_unknown() -> Finding | None:
-    unknown = _in_force().filter(status=RiskLimit.Status.UNKNOWN, created_at__lt=Now() - NEW_LIMIT).count()
+    unknown = RiskLimit.objects.filter(
+        in_force(Now()), status=RiskLimit.Status.UNKNOWN, created_at__lt=Now() - NEW_LIMIT
+    ).count()
     if not unknown:
         return None
     cause = f"{unknown} limits cannot be computed: status_reason of GET /api/v1/sprint3/risk/limits says why of each."
@@ -48,7 +50,7 @@ def _of_unknown() -> Finding | None:
 
 def _of_unlimited() -> Finding | None:
     held = Exists(Position.objects.filter(portfolio=OuterRef("pk")))
-    limited = Exists(_in_force().filter(portfolio=OuterRef("pk")))
+    limited = Exists(RiskLimit.objects.filter(in_force(Now()), portfolio=OuterRef("pk")))
     found = Portfolio.objects.filter(held, ~limited, closed_at=None).order_by("pk")
     unlimited = list(found.values_list("pk", flat=True))
     if not unlimited:
@@ -70,8 +72,3 @@ def _set_limit(portfolio: str) -> str:
     limit = {"portfolio_id": portfolio, "kind": "leverage", "threshold_value": 4, "action": "warn"}
     address = "http://localhost:8001/api/v1/sprint3/risk/limits"
     return f"curl -X POST {address} -H 'Content-Type: application/json' -d {quote(json.dumps(limit))}"
-
-
-def _in_force() -> QuerySet[RiskLimit]:
-    begun = Q(effective_from=None) | Q(effective_from__lte=Now())
-    return RiskLimit.objects.filter(begun, Q(effective_to=None) | Q(effective_to__gt=Now()), active=True)

@@ -22,7 +22,6 @@ from apps.portfolios.quotes import (
     accept_quotes,
     feed_counters,
     latest_quotes,
-    quotes_version,
 )
 from nautilus.connections import redis_client
 
@@ -68,8 +67,8 @@ def plainly(calls: list[list[Sent]]) -> tuple[dict[str, tuple[float, int]], list
 def test_without_quotes_there_are_no_symbols() -> None:
     assert latest_quotes().symbols == ()
     assert latest_quotes().prices.dtype == np.float64
-    assert quotes_version() == 0
     counters = feed_counters()
+    assert counters.version == 0
     assert (counters.symbols, counters.source, counters.received_us, counters.updates_per_second) == (0, None, None, 0)
 
 
@@ -87,9 +86,9 @@ def test_older_quote_is_dropped_and_counted() -> None:
 
 def test_call_that_is_repeated_changes_nothing() -> None:
     send(("AAA", 10.0, NOON_US))
-    version, before = quotes_version(), latest_quotes()
+    version, before = feed_counters().version, latest_quotes()
     assert send(("AAA", 10.0, NOON_US)) == Accepted(accepted=0, older=1)
-    assert quotes_version() == version
+    assert feed_counters().version == version
     assert latest_quotes().received_us == before.received_us
 
 
@@ -198,12 +197,12 @@ def test_columns_of_different_lengths_are_refused() -> None:
 
 def test_version_grows_with_what_changes_also_across_a_wipe() -> None:
     send(("AAA", 10.0, NOON_US))
-    first = quotes_version()
+    first = feed_counters().version
     send(("AAA", 11.0, NOON_US + 1))
-    second = quotes_version()
+    second = feed_counters().version
     clear()
     send(("AAA", 10.0, NOON_US))
-    assert first < second < quotes_version()
+    assert first < second < feed_counters().version
 
 
 def test_counters_say_source_symbols_and_quotes_a_second() -> None:

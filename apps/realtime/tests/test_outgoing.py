@@ -1,6 +1,5 @@
 """Messages while Redis is stopped, frozen and back; and at the ends of processes."""
 
-import asyncio
 import json
 import logging
 import os
@@ -23,7 +22,6 @@ from apps.realtime.topics import (
     OUTGOING,
     Encoded,
     _step,
-    apublish,
     head_key,
     publish,
     publish_all,
@@ -143,11 +141,6 @@ def test_redis_that_closed_idle_connections_takes_the_next_message_at_once(store
 def test_many_are_published_together_and_answered_with_their_seqs(store: OwnValkey, topic: str) -> None:
     assert publish_all([(topic, {"n": n}) for n in range(200)]) == list(range(1, 201))
     assert kept(store, topic) == [(n + 1, n) for n in range(200)]
-
-
-def test_coroutine_publishes(store: OwnValkey, topic: str) -> None:
-    assert asyncio.run(apublish(topic, {"n": 1})) == 1
-    assert kept(store, topic) == [(1, 1)]
 
 
 def test_outage_is_told_once_and_its_end_too(store: OwnValkey, topic: str, caplog: pytest.LogCaptureFixture) -> None:

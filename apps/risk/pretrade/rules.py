@@ -27,8 +27,12 @@ def portfolio_refusals(portfolio_id: str, facts: Facts) -> Iterator[Refusal]:
 
 def trading_state(facts: Facts) -> str:
     """The stricter of the portfolio's own and that of all."""
+    return stricter(facts.trading_state, facts.halt or State.ACTIVE)
+
+
+def stricter(*states: str) -> str:
     order = [State.ACTIVE, State.REDUCING, State.HALTED]
-    return max((facts.trading_state, facts.halt or State.ACTIVE), key=lambda state: order.index(State(state)))
+    return max(states, key=lambda state: order.index(State(state)))
 
 
 def instrument_refusals(trade: AskedTrade, facts: Facts) -> Iterator[Refusal]:

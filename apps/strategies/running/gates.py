@@ -6,12 +6,13 @@ from datetime import date
 import numpy as np
 from django.conf import settings
 from django.db.models import F, Q, QuerySet
-from django.utils import timezone
+from django.db.models.functions import Now
 
 from apps.portfolios.matrix import load_current_matrix
 from apps.portfolios.models import Portfolio
 from apps.risk.limit_kinds import LIMIT_KINDS, BookKind
 from apps.risk.models import RiskLimit
+from apps.risk.monitoring import in_force
 from apps.strategies.models import Deployment
 from apps.strategies.rollback import roll_back_by_itself
 from apps.strategies.running.drawdown import fall_since
@@ -88,12 +89,7 @@ def _replays(deployment: Deployment, until: date | None) -> bool:
 def limits_losses(portfolio_id: str) -> bool:
     """Whether a limit is in force that is measured by the stored history."""
     losses = [name for name, kind in LIMIT_KINDS.items() if isinstance(kind, BookKind) and kind.stops_trading]
-    return RiskLimit.objects.filter(*_in_force(), portfolio=portfolio_id, active=True, kind__in=losses).exists()
-
-
-def _in_force() -> tuple[Q, Q]:
-    now = timezone.now()
-    return Q(effective_from=None) | Q(effective_from__lte=now), Q(effective_to=None) | Q(effective_to__gt=now)
+    return RiskLimit.objects.filter(in_force(Now()), portfolio=portfolio_id, kind__in=losses).exists()
 
 
 def _breach(deployment: Deployment) -> str | None:
@@ -113,7 +109,6 @@ def _breached(deployment: Deployment) -> QuerySet[RiskLimit]:
     """
     seen = Q(evaluated_at__gte=F("updated_at"))
     began = Q(status_since=None) | Q(status_since__gte=deployment.activated_at)
-    breached = {"action": RiskLimit.Action.BLOCK, "active": True, "status": RiskLimit.Status.BREACH}
-    return RiskLimit.objects.filter(*_in_force(), seen, began, portfolio=deployment.portfolio_id, **breached).order_by(
-        "pk"
-    )
+    breached = {"action": RiskLimit.Action.BLOCK, "status": RiskLimit.Status.BREACH}
+    limits = RiskLimit.objects.filter(in_force(Now()), seen, began, portfolio=deployment.portfolio_id, **breached)
+    return limits.order_by("pk")

@@ -15,7 +15,6 @@ from apps.portfolios.matrix import load_current_matrix
 from apps.strategies.asking import Strategies
 from apps.strategies.brokers import broker_for
 from apps.strategies.errors import DeploymentEndedError
-from apps.strategies.kinds import RUN
 from apps.strategies.models import Deployment, DeploymentOrder
 from apps.strategies.running.failures import is_counted, note_error
 from apps.strategies.running.runner import Runner
@@ -26,8 +25,6 @@ from apps.tasks.execution import Job, Outcome, as_domain_error
 from nautilus.api.errors import DomainError, ended_by_limit
 
 logger = logging.getLogger(__name__)
-
-KIND = RUN
 
 Order = DeploymentOrder.Status
 

@@ -20,14 +20,6 @@ close_days = st.tuples(st.dates(date(1965, 1, 1), date(2030, 1, 1)), st.lists(st
 )
 
 
-# What Python's own calendar calls the period of a day.
-CALENDAR_NAMES = {
-    "daily": lambda day: day.toordinal(),
-    "weekly": lambda day: day.isocalendar()[:2],
-    "monthly": lambda day: (day.year, day.month),
-}
-
-
 def of_year_end(schedule: str) -> list[str]:
     """From Tuesday 2019-12-24 to Thursday 2020-01-09, without weekends, Christmas, New Year and Monday the 6th."""
     closed = ["2019-12-25", "2020-01-01", "2020-01-06"]

@@ -39,7 +39,7 @@ TETHER = Path(__file__).with_name("tether.py")
 
 @dataclass(slots=True)
 class Servers:
-    """A running PostgreSQL and a running Valkey. The URLs stay the same over stops, starts and wipes."""
+    """A running PostgreSQL and a running Valkey. The URLs stay the same over stops and starts."""
 
     database_url: str
     redis_url: str
@@ -51,20 +51,10 @@ class Servers:
         """Stops Valkey as a machine's shutdown would: its data are on disk afterwards."""
         self._stop("valkey", signal.SIGTERM)
 
-    def kill_valkey(self) -> None:
-        """Ends Valkey with kill -9: up to a second of writes may be lost."""
-        self._stop("valkey", signal.SIGKILL)
-
     def start_valkey(self) -> None:
         """Starts Valkey with the data it had; returns when it answers. Does nothing where it runs."""
         self._start("valkey")
         valkey_ready(self.redis_url, READY_TIMEOUT_SECONDS, lambda: self._refuse_ended("valkey"))
-
-    def wipe_valkey(self) -> None:
-        """Stops Valkey, deletes all it held, and starts it empty."""
-        self.stop_valkey()
-        _delete_below(self._home.valkey_data)
-        self.start_valkey()
 
     def start_postgres(self) -> None:
         self._start("postgres")
@@ -169,8 +159,3 @@ def _wait_until(
             time.sleep(0.05)
         else:
             return
-
-
-def _delete_below(folder: Path) -> None:
-    for path in sorted(folder.rglob("*"), reverse=True):
-        path.rmdir() if path.is_dir() else path.unlink()

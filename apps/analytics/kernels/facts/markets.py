@@ -22,8 +22,6 @@ from apps.analytics.kernels.facts.rows import (
 # A regressor of which less than this part is left has nothing of its own: it is a multiple of the others.
 _NOTHING_LEFT = 1e-24
 
-_SideFacts = tuple[FloatArray, FloatArray, FloatArray, FloatArray]
-
 
 @dataclass(frozen=True, slots=True)
 class MarketFacts:

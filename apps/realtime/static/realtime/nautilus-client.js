@@ -24,6 +24,8 @@
  *
  * @typedef {object} Handlers
  * @property {(message: Message) => void} onMessage
+ * @property {() => void} [onBegin] It stands for the first time, and began with what comes from now: what was published
+ *   before, and after the page was drawn, is to be read otherwise.
  * @property {(gap: Gap) => void} [onGap] Without it a gap is a warning in the console.
  * @property {(problem: Problem) => void} [onError] The subscription was refused, or the whole connection was.
  *

@@ -34,7 +34,7 @@ class Subscription {
     return { type: "subscribe", topic, ...(filters && { filters }), ...(batch && { batch }) };
   }
 
-  /** @param {keyof Handlers} handler @param {any} value */
+  /** @param {keyof Handlers} handler @param {any} [value] */
   tell(handler, value) {
     if (handler === "onGap" && ![...this.listeners].some((listener) => listener.onGap)) {
       console.warn(`Nautilus: messages of '${value.topic}' are lost`, value);
@@ -82,6 +82,7 @@ export class Topic extends Subscription {
     const before = this.#position;
     this.#position = { seq: recovered && before ? before.seq : seq, epoch };
     this.isLive = true;
+    if (!before) this.tell("onBegin");
     if (recovered) return;
     const isNewEpoch = before?.epoch !== undefined && before.epoch !== epoch;
     this.tell("onGap", { topic: this.name, after: before?.seq ?? null, upTo: seq, epoch, isNewEpoch });
@@ -152,7 +153,7 @@ export class Pattern extends Subscription {
   start() {
     const isFirst = !this.#hasBegun;
     this.#hasBegun = this.isLive = true;
-    if (isFirst) return;
+    if (isFirst) return this.tell("onBegin");
     this.#known.clear();
     this.tell("onGap", { topic: this.name, after: null, upTo: null, epoch: null, isNewEpoch: false });
   }

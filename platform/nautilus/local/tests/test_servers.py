@@ -116,13 +116,6 @@ def test_stopped_valkey_answers_nobody_and_has_its_data_when_it_is_back(servers)
         assert client.get("kept") == b"yes"
 
 
-def test_wiped_valkey_is_empty_at_the_same_address(servers):
-    with redis.from_url(servers.redis_url) as client:
-        client.set("kept", "yes")
-        servers.wipe_valkey()
-        assert client.dbsize() == 0
-
-
 def test_data_are_there_at_the_next_start(home):
     with running_servers(home) as servers, psycopg.connect(servers.database_url) as connection:
         connection.execute("CREATE TABLE kept (n integer)")

@@ -25,7 +25,7 @@ export async function ask(method, path, body, { signal, key } = {}) {
   if (body !== undefined) headers["Content-Type"] = "application/json";
   if (key) headers["Idempotency-Key"] = key;
   const answer = await reached(path, { method, headers, body: body && JSON.stringify(body), signal });
-  if (answer.status === 401) location.assign(`/sign-in?next=${encodeURIComponent(location.pathname)}`);
+  if (answer.status === 401) location.assign(`/sign-in?next=${encodeURIComponent(location.pathname + location.search)}`);
   const said = answer.status === 204 ? null : await answer.json().catch(() => null);
   if (answer.ok) return said;
   throw new ApiError(answer.status, said?.errors ?? [{ code: "error", detail: unexpected(answer), attr: null }], said);
@@ -48,14 +48,3 @@ const unexpected = (answer) => `Nautilus answered ${answer.status} ${answer.stat
 export const get = (path, options) => ask("GET", path, undefined, options);
 /** With a key of its own, so that a proxy which sends it twice does no harm. @param {string} path @param {object} body */
 export const post = (path, body = {}) => ask("POST", path, body, { key: crypto.randomUUID?.() });
-
-/** All rows of a list, page by page. @param {string} path */
-export async function all(path, most = 5000) {
-  const rows = [];
-  for (let next = path; next && rows.length < most; ) {
-    const page = await get(next);
-    rows.push(...page.results);
-    next = page.next && new URL(page.next, location.href).pathname + new URL(page.next, location.href).search;
-  }
-  return rows;
-}

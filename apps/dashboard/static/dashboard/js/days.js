@@ -9,7 +9,7 @@ const STEPS_MONTHS = [1, 2, 3, 6, 12, 24, 60, 120, 240];
 const STEPS_DAYS = [1, 2, 7, 14];
 
 /** @param {string} date */
-export const dayNumber = (date) => Date.parse(date) / DAY_MILLISECONDS;
+const dayNumber = (date) => Date.parse(date) / DAY_MILLISECONDS;
 /** @param {number} day */
 export const dayName = (day) => new Date(day * DAY_MILLISECONDS).toISOString().slice(0, 10);
 

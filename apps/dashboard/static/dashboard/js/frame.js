@@ -3,6 +3,7 @@
 import "./freshness.js";
 import { connect } from "./live.js";
 import { say } from "./messages.js";
+import "./reasons.js";
 
 if (document.getElementById("connection")) connect();
 

@@ -8,6 +8,7 @@
 import { ask, get } from "./api.js";
 import { span } from "./format.js";
 import { follow } from "./live.js";
+import { say } from "./messages.js";
 
 const TASKS = "/api/v1/tasks";
 const LOOK_MILLISECONDS = 5000; // where no push comes, as while the connection is away
@@ -41,7 +42,7 @@ export function watched(id, view) {
     const look = () => get(`${TASKS}/${id}`).then(take, () => {});
     const stop = follow(`tasks:${id}`, (data) => take(data), { onGap: look });
     const timer = setInterval(look, LOOK_MILLISECONDS);
-    view.onCancel(() => ask("DELETE", `${TASKS}/${id}`).then(look, (error) => view.words(error.message)));
+    view.onCancel(() => ask("DELETE", `${TASKS}/${id}`).then(look));
     let ended = false;
     /** @param {any} task */
     function take(task) {
@@ -75,12 +76,17 @@ export function progressView(place) {
     words(text) {
       words.textContent = text;
     },
-    /** @param {() => void} work */
+    /** Where it fails it may be tried again. @param {() => Promise<unknown>} work */
     onCancel(work) {
       cancel.hidden = false;
-      cancel.addEventListener("click", () => {
+      cancel.addEventListener("click", async () => {
         cancel.disabled = true;
-        work();
+        try {
+          await work();
+        } catch (error) {
+          cancel.disabled = false;
+          say(/** @type {Error} */ (error).message, "bad");
+        }
       });
     },
     /** @param {any} task */

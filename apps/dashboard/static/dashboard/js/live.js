@@ -8,6 +8,7 @@
  */
 
 import { NautilusClient } from "../../realtime/nautilus-client.js";
+import { heardOf, now } from "./clock.js";
 
 const SETTLING_MILLISECONDS = 1500; // what was missed comes within this after the connection is back
 const TOLD_MILLISECONDS = 6000;
@@ -28,19 +29,24 @@ let retryAt = 0;
 let standing = "connecting";
 /** @type {ReturnType<typeof setInterval> | undefined} */
 let ticking;
+/** What the server said of topics that it refuses, by topic. @type {Map<string, string>} */
+const refused = new Map();
 
 /**
  * @param {string} topic
  * @param {(data: any, message: any) => void} onData
- * @param {{onGap?: () => void, filters?: object, since?: number}} [options] `onGap`: messages are lost, read again.
+ * @param {{onGap?: () => void, onBegin?: (() => void) | null, filters?: object}} [options]
+ *   `onGap`: messages are lost, read again. `onBegin`: the same for what was told after the page was drawn and before it
+ *   was followed; null where all of it comes again by itself.
  * @returns {() => void} Ends it.
  */
-export function follow(topic, onData, { onGap, filters, since } = {}) {
+export function follow(topic, onData, { onGap, onBegin = onGap, filters } = {}) {
   client ??= connected();
-  return client.subscribe(topic, { batch: true, ...(filters && { filters }), ...(since !== undefined && { since }) }, {
+  const stop = client.subscribe(topic, { batch: true, ...(filters && { filters }) }, {
+    onBegin: () => onBegin?.(),
     onMessage: (message) => {
       if (catchingUp?.isLate(new Date(message.timestamp).getTime())) catchingUp.messages++;
-      heard();
+      heard(message);
       onData(message.data, message);
     },
     onGap: () => {
@@ -48,8 +54,16 @@ export function follow(topic, onData, { onGap, filters, since } = {}) {
       heard();
       onGap?.();
     },
-    onError: (problem) => tell("refused", `Not live: ${problem.detail}`),
+    onError: ({ detail }) => {
+      if (standing === "refused") return; // all of the connection, which is told of by itself
+      refused.set(topic, detail);
+      if (standing === "live") tellLive();
+    },
   });
+  return () => {
+    stop();
+    if (refused.delete(topic) && standing === "live") tellLive();
+  };
 }
 
 /** Connects, also where the page follows nothing: the frame then says whether Nautilus is there. */
@@ -61,7 +75,7 @@ function connected() {
   const made = new NautilusClient();
   made.onStatus((status, detail) => changed(status, detail));
   // Who may not hear it is told nothing of silence.
-  made.subscribe(BEAT, { batch: true }, { onMessage: heard, onGap: heard, onError: () => clearInterval(listening) });
+  made.subscribe(BEAT, { batch: true }, { onMessage: heard, onGap: () => heard(), onError: () => clearInterval(listening) });
   let looked = Date.now();
   const listening = setInterval(() => {
     const slept = Date.now() - looked > 3 * LOOK_MILLISECONDS; // as in a window that nobody sees
@@ -72,8 +86,10 @@ function connected() {
   return made;
 }
 
-function heard() {
+/** @param {{timestamp: string}} [message] */
+function heard(message) {
   heardAt = Date.now();
+  if (message) heardOf(message.timestamp);
   if (standing !== "silent") return;
   standing = "live";
   settle();
@@ -81,7 +97,7 @@ function heard() {
 
 function fallSilent() {
   standing = "silent";
-  catchingUp = { isLate: (moment) => Date.now() - moment > LATE_MILLISECONDS, messages: 0, lost: false };
+  catchingUp = { isLate: (moment) => now() - moment > LATE_MILLISECONDS, messages: 0, lost: false };
   tell("waiting", "Disconnected: no news from Nautilus");
 }
 
@@ -98,7 +114,7 @@ function changed(status, detail) {
     standing = "live";
     heardAt = Date.now();
     if (before === "waiting" || before === "silent") catchUp();
-    else tell("live", "Live");
+    else tellLive();
   } else if (status === "refused") {
     standing = "refused";
     tell("refused", `Not live: ${detail.detail ?? "refused"}`);
@@ -113,21 +129,29 @@ function countDown() {
 }
 
 function catchUp() {
-  const since = Date.now();
+  const since = now();
   catchingUp = { isLate: (moment) => moment < since, messages: 0, lost: false };
   settle();
 }
 
 function settle() {
-  tell("live", "Live again");
+  tellLive("Live again");
   setTimeout(() => {
     const { messages, lost } = catchingUp ?? { messages: 0, lost: false };
     catchingUp = null;
     if (standing !== "live") return;
-    if (lost) tell("live", "Live again; figures were read anew");
-    else if (messages) tell("live", `Caught up ${messages} message${messages === 1 ? "" : "s"}`);
-    setTimeout(() => standing === "live" && !catchingUp && tell("live", "Live"), TOLD_MILLISECONDS);
+    if (lost) tellLive("Live again; figures were read anew");
+    else if (messages) tellLive(`Caught up ${messages} message${messages === 1 ? "" : "s"}`);
+    setTimeout(() => standing === "live" && !catchingUp && tellLive(), TOLD_MILLISECONDS);
   }, SETTLING_MILLISECONDS);
+}
+
+/** Where a topic is refused, that comes first: most of the page is live, and not all of it. */
+function tellLive(words = "Live") {
+  const [why] = refused.values();
+  const more = refused.size > 1 ? ` And ${refused.size - 1} more.` : "";
+  if (why === undefined) tell("live", words);
+  else tell("partly", `Live in part: ${why}${more}`);
 }
 
 /** @param {string} state @param {string} words */

@@ -1,6 +1,7 @@
 /**
  * Fragments that are asked for again every some seconds: `hx-trigger="nautilus:refresh"` on the element. Not while nobody
- * looks at the page, nor while somebody is in the middle of something: a question is open, a text of it is marked.
+ * looks at the page, nor while somebody is in the middle of something: a question is open, a text of it is marked, the
+ * reason of a dash in it is read.
  */
 
 /** @param {Element | null} element */
@@ -18,7 +19,8 @@ export function refreshEvery(find, seconds) {
 function isInUse(element) {
   const marked = document.getSelection();
   const isMarked = marked && !marked.isCollapsed && element.parentElement?.contains(marked.anchorNode);
-  return Boolean(isMarked) || document.querySelector("dialog[open]") !== null;
+  const isRead = element.contains(document.querySelector("[data-why]:focus"));
+  return Boolean(isMarked) || isRead || document.querySelector("dialog[open]") !== null;
 }
 
 /** Once for a burst of news. @param {() => void} work @param {number} [milliseconds] */

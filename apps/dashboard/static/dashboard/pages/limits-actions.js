@@ -4,6 +4,7 @@ import { ask, post } from "../js/api.js";
 import { confirmed } from "../js/confirm.js";
 import { say } from "../js/messages.js";
 import { askReason, showTrial } from "./limits-dialogs.js";
+import { START_MONITORING, STOP_MONITORING } from "./monitoring.js";
 
 const RISK = "/api/v1/sprint3/risk";
 
@@ -41,18 +42,9 @@ export const ACTIONS = {
     return false;
   },
 
-  async "start-monitoring"() {
-    await post(`${RISK}/monitoring/start`);
-    say("Limits are monitored from the next interval on.", "good");
-    return true;
-  },
+  "start-monitoring": () => switchMonitoring(START_MONITORING),
 
-  async "stop-monitoring"() {
-    const text = "No limit is evaluated and nobody is alerted of one until monitoring is started again. Trades are still checked.";
-    if (!(await confirmed({ title: "Stop monitoring?", text, action: "Stop monitoring" }))) return false;
-    await post(`${RISK}/monitoring/stop`);
-    return true;
-  },
+  "stop-monitoring": () => switchMonitoring(STOP_MONITORING),
 
   "set-trading": ({ dataset }) =>
     askReason({
@@ -123,6 +115,14 @@ export const ACTIONS = {
     return true;
   },
 };
+
+/** @param {typeof START_MONITORING} how */
+async function switchMonitoring({ question, path, words }) {
+  if (question && !(await confirmed(question))) return false;
+  await post(path);
+  say(words(), "good");
+  return true;
+}
 
 /** @param {string} id */
 const acknowledge = (id) => post(`${RISK}/alerts/events/${id}/acknowledge`);

@@ -6,6 +6,7 @@ import "../js/keeping.js";
 import { follow } from "../js/live.js";
 import { say } from "../js/messages.js";
 import { refresh, refreshEvery, settled } from "../js/refreshing.js";
+import { START_MONITORING, STOP_MONITORING } from "./monitoring.js";
 import "./operations-copy.js";
 
 const CACHE = "/api/v1/cache";
@@ -29,7 +30,7 @@ follow(
     if (now !== told) lookAgain();
     told = now;
   },
-  { onGap: lookAgain },
+  { onGap: lookAgain, onBegin: null },
 );
 
 /** @type {string | undefined} */
@@ -77,6 +78,8 @@ const ACTS = {
     section: "market-data",
     words: () => "The engines read their books anew, within a second.",
   },
+  "start-monitoring": { ...START_MONITORING, section: "monitoring" },
+  "stop-monitoring": { ...STOP_MONITORING, section: "monitoring" },
   "end-aggressive-mode": {
     path: `${CACHE}/disable-aggressive-mode`,
     section: "cache",

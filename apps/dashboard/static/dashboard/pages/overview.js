@@ -1,15 +1,18 @@
 /** Live figures and alerts. Figures come four times a second and portfolio: the newest of each is drawn, at most every 400 ms. */
 
+import "../js/keeping.js";
 import { post } from "../js/api.js";
-import { change, money, percentChange, show } from "../js/format.js";
+import { change, explain, money, percentChange, show } from "../js/format.js";
 import { freshen } from "../js/freshness.js";
 import { follow } from "../js/live.js";
 import { say } from "../js/messages.js";
 import { pageData } from "../js/page-data.js";
+import { refresh, refreshEvery } from "../js/refreshing.js";
 import { fill } from "../js/usage.js";
 
 const DRAW_MILLISECONDS = 400; // 100 rows that all change take some 60 ms to draw: docs/dashboard.md
 const SETTLE_MILLISECONDS = 300; // alerts come several at once
+const FRAGMENTS = ["portfolios", "alerts"];
 
 const WRITERS = { value: money, day_pnl: change, day_pnl_pct: percentChange, var_99: money, expected_shortfall_975: money };
 
@@ -19,10 +22,12 @@ const waiting = new Map();
 let drawing;
 /** @type {ReturnType<typeof setTimeout> | undefined} */
 let refreshing;
+let toldAt = ""; // when the newest figures were published
 
-/** @param {any} figures */
-function take(figures) {
+/** @param {any} figures @param {{timestamp: string}} message */
+function take(figures, { timestamp }) {
   if (figures.event !== "analytics.updated") return; // a computed performance is told of there as well
+  if (timestamp > toldAt) toldAt = timestamp;
   waiting.set(figures.portfolio_id, figures);
   drawing ??= setTimeout(draw, DRAW_MILLISECONDS);
 }
@@ -31,22 +36,41 @@ function draw() {
   drawing = undefined;
   for (const [id, figures] of waiting) drawRow(document.querySelector(`tr[data-portfolio="${CSS.escape(id)}"]`), figures);
   waiting.clear();
-  freshen(document.getElementById("figures-age"), new Date().toISOString());
+  freshen(document.getElementById("figures-age"), toldAt);
 }
 
 /** @param {Element | null} row @param {any} figures */
 function drawRow(row, figures) {
   if (!row) return;
-  for (const [name, write] of Object.entries(WRITERS)) show(row.querySelector(`[data-figure="${name}"]`), figures[name], write);
+  const reasons = figures.reasons ?? {};
+  for (const [name, write] of Object.entries(WRITERS)) {
+    const element = row.querySelector(`[data-figure="${name}"]`);
+    show(element, figures[name], write);
+    explain(element, figures[name] === null ? reasons[name] : "");
+  }
   row.querySelectorAll("[data-bar]").forEach((bar) => fill(bar, figures[/** @type {HTMLElement} */ (bar).dataset.bar ?? ""]));
-  if (figures.quoted_at) freshen(row.querySelector("[data-age]"), figures.quoted_at);
+  const age = /** @type {HTMLElement | null} */ (row.querySelector("[data-age]"));
+  if (age) age.dataset.none = withoutQuote(figures);
+  freshen(age, figures.quoted_at);
+  explain(age, figures.quoted_at ? "" : reasons.quoted_at);
 }
 
-function refresh() {
-  clearTimeout(refreshing);
-  refreshing = setTimeout(() => {
-    for (const id of ["portfolios", "alerts"]) document.getElementById(id)?.dispatchEvent(new Event("nautilus:refresh"));
+/** As the server says it (overview.py). @param {any} figures */
+const withoutQuote = ({ gross_exposure: gross, as_of: day }) => (gross === 0 ? "cash only" : day ? `closes of ${day}` : "no price");
+
+/** At most once in a while: where news never end, something is drawn all the same. */
+function refreshSoon() {
+  refreshing ??= setTimeout(() => {
+    refreshing = undefined;
+    for (const id of FRAGMENTS) refresh(document.getElementById(id));
   }, SETTLE_MILLISECONDS);
+}
+
+/** @param {any} alert */
+function heard(alert) {
+  const news = document.getElementById("news");
+  if (news && alert.event === "alert.raised") news.textContent = `New alert, ${alert.severity}: ${alert.message}`;
+  refreshSoon();
 }
 
 document.addEventListener("click", async (event) => {
@@ -55,13 +79,14 @@ document.addEventListener("click", async (event) => {
   button.disabled = true;
   try {
     await post(`/api/v1/sprint3/risk/alerts/events/${button.dataset.acknowledge}/acknowledge`);
-    refresh();
+    refreshSoon();
   } catch (error) {
     button.disabled = false;
     say(/** @type {Error} */ (error).message, "bad");
   }
 });
 
-const topics = pageData("to-follow");
-for (const topic of topics.figures) follow(topic, take, { onGap: refresh });
-for (const topic of topics.alerts) follow(topic, refresh, { onGap: refresh });
+const page = pageData("overview-data");
+for (const topic of page.figures) follow(topic, take, { onGap: refreshSoon, onBegin: null });
+for (const topic of page.alerts) follow(topic, heard, { onGap: refreshSoon });
+for (const id of FRAGMENTS) refreshEvery(() => document.getElementById(id), page.refresh_seconds);

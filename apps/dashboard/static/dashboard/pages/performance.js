@@ -4,10 +4,12 @@ import { post } from "../js/api.js";
 import { progressView, runJob, watched } from "../js/job.js";
 import { follow } from "../js/live.js";
 import { pageData } from "../js/page-data.js";
-import { refresh, settled } from "../js/refreshing.js";
+import { refresh, refreshEvery, settled } from "../js/refreshing.js";
 import { drawCurves, drawRolling } from "./performance-charts.js";
 
 const PERFORMANCE = "/api/v1/sprint3/analytics/performance";
+// It says whether the book or the prices have changed since.
+const SUMMARY_SECONDS = 20;
 
 const known = pageData("known");
 
@@ -106,6 +108,8 @@ follow(
   ({ event }) => (event === "report.made" ? refreshReport() : refreshResult()),
   { filters: { event: { in: known.events } }, onGap: refreshResult },
 );
+
+refreshEvery(() => document.getElementById("summary"), SUMMARY_SECONDS);
 
 drawCurves();
 drawRolling();

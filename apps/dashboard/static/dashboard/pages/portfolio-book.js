@@ -6,6 +6,7 @@ import { follow } from "../js/live.js";
 import { asked, paced } from "../js/pace.js";
 import { pageData } from "../js/page-data.js";
 import { refreshEvery } from "../js/refreshing.js";
+import { monitorNews } from "./portfolio-monitored.js";
 import { whatIf } from "./portfolio-whatif.js";
 
 const QUOTES_MILLISECONDS = 1000;
@@ -17,27 +18,39 @@ const OF_THE_FIGURES = new Set(["portfolio.valued"]);
 const find = (id) => document.getElementById(id);
 
 const limits = paced(() => asked(find("limits-shown")));
-const positions = paced(() => asked(find("positions-table")));
-const trades = paced(() => asked(find("trades-table")));
+const positions = redrawing("positions-table");
+const trades = redrawing("trades-table");
 // Nobody looks at a page in the background; with the next quote after that they are asked for again.
 const quotes = paced(() => (document.hidden ? undefined : asked(find("quotes"))), QUOTES_MILLISECONDS);
+
+/**
+ * Not while somebody's own request for the table is under way, as for another order: of two the newer one stays alone.
+ * @param {string} id
+ */
+function redrawing(id) {
+  const redraw = paced(() => (find(id)?.parentElement?.querySelector(".htmx-request") ? redraw() : asked(find(id))));
+  return redraw;
+}
 
 /** @param {{portfolio: string, monitorSeconds: number}} data */
 function start(data) {
   const askAgain = whatIf(/** @type {any} */ (data));
+  const isOtherBook = monitorNews();
   /** @param {{event?: string}} news */
-  function take({ event = "" }) {
+  function take(news) {
+    const { event = "" } = news;
     if (OF_THE_FIGURES.has(event)) return;
     limits();
     if (OF_THE_BOOK.has(event)) trades();
-    if (OF_THE_BOOK.has(event) || event === "cash_flow.booked") positions();
+    if (OF_THE_BOOK.has(event) || event === "cash_flow.booked" || isOtherBook(news)) positions();
     if (event !== "risk.monitored") askAgain();
   }
-  const all = () => [limits, positions, trades, quotes].forEach((draw) => draw());
+  const book = () => [limits, positions, trades].forEach((draw) => draw());
+  const all = () => [book, quotes].forEach((draw) => draw());
 
-  follow(`portfolio:updates:${data.portfolio}`, take, { onGap: all });
-  follow(`risk:alerts:${data.portfolio}`, limits, { onGap: limits });
-  follow(`analytics:updates:${data.portfolio}`, quotes, { onGap: quotes });
+  follow(`portfolio:updates:${data.portfolio}`, take, { onGap: all, onBegin: book });
+  follow(`risk:alerts:${data.portfolio}`, limits, { onGap: limits, onBegin: null });
+  follow(`analytics:updates:${data.portfolio}`, quotes, { onGap: quotes, onBegin: null });
   refreshEvery(() => find("limits-shown"), data.monitorSeconds);
 }
 

@@ -7,6 +7,7 @@ import { pageData } from "../js/page-data.js";
 import { refresh, settled } from "../js/refreshing.js";
 import { drawCard, drawCards } from "./portfolio-charts.js";
 import { followRunning, listenToJobs } from "./portfolio-jobs.js";
+import { monitorNews } from "./portfolio-monitored.js";
 
 const DRAW_MILLISECONDS = 200; // four messages a second come
 const RESULTS = ["components", "scenarios", "stress", "backtest"];
@@ -41,9 +42,10 @@ const chosen = new Map();
 const renewals = new Map();
 /** @type {any} */
 let newest;
+let toldAt = ""; // when those were published
 /** @type {ReturnType<typeof setTimeout> | undefined} */
 let drawing;
-let monitored = "";
+const isOtherBook = monitorNews();
 
 /** @param {string} card */
 function renew(card) {
@@ -51,12 +53,17 @@ function renew(card) {
   renewals.get(card)?.();
 }
 
-const renewAll = () => ["figures", "standing", ...Object.keys(KEPT)].forEach(renew);
+const renewCards = () => ["standing", ...Object.keys(KEPT)].forEach(renew);
+function renewAll() {
+  renew("figures");
+  renewCards();
+}
 
-/** @param {any} data */
-function takeFigures(data) {
+/** @param {any} data @param {{timestamp: string}} message */
+function takeFigures(data, { timestamp }) {
   if (data.event !== "analytics.updated") return;
   newest = data;
+  toldAt = timestamp;
   drawing ??= setTimeout(drawFigures, DRAW_MILLISECONDS);
 }
 
@@ -66,18 +73,12 @@ function drawFigures() {
   document.querySelectorAll("#figures [data-figure]").forEach((element) => {
     const { figure = "", write = "money" } = /** @type {HTMLElement} */ (element).dataset;
     format.show(element, newest[figure], /** @type {any} */ (format)[write]);
-    explain(element, newest[figure] === null ? reasons[figure] : "");
+    format.explain(element, newest[figure] === null ? reasons[figure] : "");
   });
-  freshen(document.getElementById("figures-age"), new Date().toISOString());
+  freshen(document.getElementById("figures-age"), toldAt);
   if (newest.quoted_at) freshen(document.getElementById("quoted-age"), newest.quoted_at);
   say("not-live", reasons.status ?? "");
   say("stale-symbols", newest.quoted_at && newest.stale_count ? staleText(newest) : "");
-}
-
-/** @param {Element} element @param {string | undefined} reason */
-function explain(element, reason) {
-  if (!reason) element.removeAttribute("title");
-  else if (element.getAttribute("title") !== reason) element.setAttribute("title", reason);
 }
 
 /** As the server writes it (portfolio_head.py). @param {any} figures */
@@ -97,20 +98,11 @@ function say(id, text) {
 
 /** @param {any} data */
 function takeEvent(data) {
-  if (data.event === "risk.monitored") return takeMonitored(data);
+  if (isOtherBook(data)) ["value", "stored", ...RESULTS].forEach(renew);
   const cards = CONCERNED[data.event] ?? [];
   if (jobs.isOwn(data.task_id)) return; // its end is drawn by who started it
   if (data.event?.startsWith("risk.")) cards.forEach((card) => KEPT[card] === "snapshot" && chosen.delete(card));
   cards.forEach(renew);
-}
-
-/** New prices or another book; the same figures are told again and again. @param {any} data */
-function takeMonitored(data) {
-  const state = `${data.as_of} ${data.var_99} ${data.value}`;
-  if (state === monitored) return;
-  const isFirst = monitored === "";
-  monitored = state;
-  ["value", "stored", ...(isFirst ? [] : RESULTS)].forEach(renew);
 }
 
 document.addEventListener("htmx:configRequest", (event) => {
@@ -137,5 +129,6 @@ const jobs = listenToJobs(page, (cards, snapshot) => {
 
 drawCards();
 followRunning(page, jobs);
-follow(`analytics:updates:${page.portfolio}`, takeFigures, { onGap: renewAll });
-follow(`portfolio:updates:${page.portfolio}`, takeEvent, { onGap: renewAll });
+follow(`analytics:updates:${page.portfolio}`, takeFigures, { onGap: renewAll, onBegin: null });
+follow(`portfolio:updates:${page.portfolio}`, takeEvent, { onGap: renewAll, onBegin: renewCards });
+follow("trading", () => renew("standing"), { onGap: () => renew("standing") });

@@ -5,7 +5,7 @@ import { follow } from "../js/live.js";
 const SETTLE_MILLISECONDS = 700; // a pipeline says several things at once, a replay of recorded days thousands
 
 // Of a deployment itself, not of what it decides and trades.
-export const CHANGES = [
+const CHANGES = [
   "deployment.asked",
   "deployment.step",
   "deployment.awaiting_approval",
@@ -50,6 +50,22 @@ export function followListed(changed) {
     });
   list.addEventListener("htmx:afterSwap", followNew);
   followNew();
+}
+
+/**
+ * What somebody has chosen is not taken back by an answer to what was chosen before. What was chosen is asked for by
+ * itself; what a part has asked for by itself is asked for again.
+ */
+export function keepChosen() {
+  document.addEventListener("htmx:beforeSwap", (event) => {
+    const { detail } = /** @type {CustomEvent} */ (event);
+    const { target, requestConfig } = detail;
+    const chosen = /** @type {any} */ (globalThis).htmx.values(target, "get");
+    const asked = /** @type {[string, any][]} */ ([...requestConfig.formData]);
+    if (asked.every(([name, value]) => chosen[name] === undefined || chosen[name] === value)) return;
+    detail.shouldSwap = false;
+    if (requestConfig.elt === target) refresh(target.id);
+  });
 }
 
 /** What somebody opened in a part stays open when the part is drawn anew. */

@@ -2,7 +2,7 @@
 
 import { post } from "../js/api.js";
 import { code, dialogOf, jsonObject, number, onSubmit, refuse, text, wireDialogs } from "./strategies-forms.js";
-import { followListed, keepOpen, refresh } from "./strategies-fragments.js";
+import { followListed, keepChosen, keepOpen, refresh } from "./strategies-fragments.js";
 import { offerToVerify } from "./strategies-history.js";
 import { offerRollBack } from "./strategies-rollback.js";
 
@@ -12,6 +12,7 @@ const changed = () => refresh("deployments", "versions");
 
 wireDialogs();
 keepOpen();
+keepChosen();
 followListed(changed);
 offerRollBack((answering) => location.assign(`/deployments/${answering}`));
 offerToVerify(`${API}/versions/${strategy}/rebuild-history`, () => refresh("versions", "detail"));

@@ -16,10 +16,13 @@ export function actOnTasks(onChange, onRetried) {
       /** @type {Element} */ (event.target).closest?.("[data-cancel], [data-retry]")
     );
     if (!button) return;
+    const { cancel: toCancel, retry: toRetry = "", kind = "" } = button.dataset;
+    // Asked before it is disabled: the dialog gives the focus back to it.
+    if (toCancel && !(await confirmed(questionBefore(toCancel, kind)))) return;
     button.disabled = true;
     try {
-      if (button.dataset.cancel) await cancel(button.dataset.cancel, button.dataset.kind ?? "");
-      else onRetried?.(await retry(button.dataset.retry ?? "", button.dataset.kind ?? ""));
+      if (toCancel) await cancel(toCancel, kind);
+      else onRetried?.(await retry(toRetry, kind));
       onChange();
     } catch (error) {
       say(/** @type {Error} */ (error).message, "bad");
@@ -30,13 +33,14 @@ export function actOnTasks(onChange, onRetried) {
 }
 
 /** @param {string} id @param {string} kind */
+const questionBefore = (id, kind) => ({
+  title: `Cancel ${kind}?`,
+  text: `The task ${id.slice(0, 8)} ends without a result. Whoever asked for the same keeps the computation.`,
+  action: "Cancel the task",
+});
+
+/** @param {string} id @param {string} kind */
 async function cancel(id, kind) {
-  const question = {
-    title: `Cancel ${kind}?`,
-    text: `The task ${id.slice(0, 8)} ends without a result. Whoever asked for the same keeps the computation.`,
-    action: "Cancel the task",
-  };
-  if (!(await confirmed(question))) return;
   await ask("DELETE", `${TASKS}/${id}`);
   say(`${kind} is cancelled.`, "good");
 }
