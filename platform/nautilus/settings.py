@@ -87,6 +87,8 @@ LOCAL_OPERATOR = env.bool("NAUTILUS_LOCAL_OPERATOR", False)  # set by `make run`
 # --- Where things are on this machine -----------------------------------------------------------------
 NAUTILUS_HOME = env.path("NAUTILUS_HOME", ROOT / ".nautilus")
 MATRIX_DIR = env.path("NAUTILUS_MATRIX_DIR", None)  # price matrices, mapped by the workers
+# The processes of one machine count in files there, of which /metrics gives the sums; best in memory (tmpfs).
+METRICS_DIR = env.path("PROMETHEUS_MULTIPROC_DIR", None)
 STATIC_DIR = env.path("NAUTILUS_STATIC_DIR", None)  # what `manage.py collectstatic` writes
 
 # --- Sizes and times ----------------------------------------------------------------------------------
