@@ -14,8 +14,8 @@ const QUESTION = {
   danger: false,
 };
 
-/** @param {string} path @param {() => void} mended Called where anything was put right. */
-export function offerToVerify(path, mended) {
+/** Where anything was put right, the page is loaded anew with the numbers of now. @param {string} path */
+export function offerToVerify(path) {
   const button = /** @type {HTMLButtonElement | null} */ (document.querySelector("[data-verify]"));
   button?.addEventListener("click", async () => {
     if (!(await confirmed(QUESTION))) return;
@@ -23,7 +23,9 @@ export function offerToVerify(path, mended) {
     try {
       const found = await post(path);
       tell(found);
-      if (found.renumbered.length > 0 || found.canonical_mended.length > 0) mended();
+      if (found.renumbered.length > 0 || found.canonical_mended.length > 0) {
+        dialogOf("verified")?.addEventListener("close", () => location.assign(location.pathname), { once: true });
+      }
     } catch (error) {
       say(/** @type {Error} */ (error).message, "bad");
     } finally {

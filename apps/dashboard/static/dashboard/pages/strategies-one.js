@@ -15,7 +15,7 @@ keepOpen();
 keepChosen();
 followListed(changed);
 offerRollBack((answering) => location.assign(`/deployments/${answering}`));
-offerToVerify(`${API}/versions/${strategy}/rebuild-history`, () => refresh("versions", "detail"));
+offerToVerify(`${API}/versions/${strategy}/rebuild-history`);
 
 // A node of the graph is a link of SVG, which htmx does not know: it does what the version's own link does.
 document.addEventListener("click", (event) => {
