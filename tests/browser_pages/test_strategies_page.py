@@ -233,7 +233,7 @@ def verified(page: Page, name: str) -> str:
 
 def set_message(platform: Platform, name: str, message: str) -> None:
     """Of version 2, as a bad disk would: past the triggers that let nobody change a version."""
-    change = f"UPDATE strategies_strategyversion SET message = '{message}' WHERE strategy_id = '{name}' AND version = 2"
+    change = f"UPDATE strategy_versions SET message = '{message}' WHERE strategy_id = '{name}' AND version = 2"
     platform.run(f"SET session_replication_role = replica; {change}")
 
 
