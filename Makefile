@@ -48,7 +48,7 @@ test-platform: $(DEV_STAMP) $(NODE_STAMP) ## Follows clients through a running p
 	@exec $(BIN)/python -m pytest -m platform $(ARGS)
 
 .PHONY: test-browser
-test-browser: $(DEV_STAMP) ## Walks through the dashboard's pages in a real browser, on a running platform (not part of .ci/run)
+test-browser: $(DEV_STAMP) ## Walks through the dashboard's pages in a real browser, on a running platform
 	@exec $(BIN)/python -m pytest -m browser $(ARGS)
 
 .PHONY: test-thorough
@@ -68,8 +68,8 @@ test-operations: $(DEV_STAMP) ## Runs the launcher, the scripts and every comman
 	@exec $(BIN)/python -m pytest -n 2 --dist loadscope -m operations $(ARGS)
 
 .PHONY: test-running
-test-running: $(DEV_STAMP) $(NODE_STAMP) ## test-platform and test-operations side by side
-	@exec $(BIN)/python -m pytest -n $(PLATFORM_WORKERS) --dist loadscope -m 'platform or operations' $(ARGS)
+test-running: $(DEV_STAMP) $(NODE_STAMP) ## test-platform, test-operations and test-browser side by side
+	@exec $(BIN)/python -m pytest -n $(PLATFORM_WORKERS) --dist loadscope -m 'platform or operations or browser' $(ARGS)
 
 .PHONY: test-endurance
 test-endurance: $(DEV_STAMP) ## Repeats the faults that only show now and then (not part of .ci/run)

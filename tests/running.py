@@ -1,10 +1,12 @@
 """The platform as `make run` starts it, for tests that need all of it: real processes, real servers, real faults."""
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import xmlrpc.client
 from collections.abc import Callable, Iterator
@@ -26,6 +28,8 @@ from tests.prepared_home import copy_prepared_home
 START_TIMEOUT_SECONDS = 600.0
 BUSY_FACTOR = 2.5
 ALWAYS = 1
+# Nobody has a real one here: what is `live` is asked for, approved and rolled back, and filled as on paper.
+LIVE_BROKER = "apps.strategies.brokers.paper.PaperBroker"
 ANALYZE = "/api/v1/sprint3/analytics/risk/analyze"
 
 
@@ -123,6 +127,18 @@ def named_platform() -> Platform | None:
     """That of NAUTILUS_TEST_PLATFORM=HOME:PORT, which runs already and is somebody else's."""
     folder, _, port = os.environ.get("NAUTILUS_TEST_PLATFORM", "").rpartition(":")
     return Platform(Home(Path(folder).resolve()), int(port), 0, None) if folder else None
+
+
+@contextmanager
+def sample_platform(*, jobs: bool) -> Iterator[Platform]:
+    """NAUTILUS_TEST_PLATFORM=HOME:PORT names one that runs already (tests/browser_pages/conftest.py)."""
+    if running := named_platform():
+        yield running
+        return
+    home = Path(tempfile.mkdtemp(prefix="nautilus-platform-"))
+    with running_platform(home, jobs=jobs, NAUTILUS_LIVE_BROKER=LIVE_BROKER) as platform:
+        yield platform
+    shutil.rmtree(home, ignore_errors=True)
 
 
 @contextmanager

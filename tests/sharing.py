@@ -15,9 +15,10 @@ ON_THE_SESSIONS_PLATFORM = (
     *("tests/test_sample_deployments.py", "tests/test_readme.py", "tests/test_journey.py", "tests/test_wscat.py"),
     *("tests/test_javascript_client.py", "tests/monitoring/test_running.py", "tests/docker/test_container_health.py"),
 )
+BROWSER = "browser"
 # What takes minutes and is begun last is waited for by all other processes. pytest-xdist itself begins with those that
 # have the most tests.
-BEGUN_FIRST = ("symptoms", "commands", "tests/test_alerts_arrive.py", "test_redis_failover.py", "platform")
+BEGUN_FIRST = (BROWSER, "symptoms", "commands", "tests/test_alerts_arrive.py", "test_redis_failover.py", "platform")
 
 
 class SharedPlatforms(LoadScopeScheduling):
@@ -31,6 +32,8 @@ class SharedPlatforms(LoadScopeScheduling):
         folder, _, file = nodeid.partition("::")[0].rpartition("/")
         if file in WITH_PLATFORMS_OF_THEIR_OWN:
             return file
+        if folder == "tests/browser_pages":
+            return BROWSER
         if folder == "tests/faults":
             return "commands" if file in COMMANDS else "symptoms"
         path = f"{folder}/{file}"

@@ -8,7 +8,7 @@
 the platform's API. Whatever a test looks at, it fails on what no page may do (watching.py): `watch` is where it says
 what it provokes itself.
 
-A platform is started for the session. `NAUTILUS_TEST_PLATFORM=HOME:PORT` takes one that runs already, which starts
+A platform is started for them. `NAUTILUS_TEST_PLATFORM=HOME:PORT` takes one that runs already, which starts
 sooner: `NAUTILUS_TEST_PLATFORM=.nautilus:8001 make test-browser ARGS='-k limits'`. What stops servers is skipped there.
 """
 
@@ -27,7 +27,7 @@ from tests.browser import PATIENCE_SECONDS, running_browser
 from tests.browser_pages.furnishing import furnish
 from tests.browser_pages.users import SAMPLE_DESK, User, make_user, sign_in
 from tests.browser_pages.watching import Watch
-from tests.running import Platform
+from tests.running import Platform, sample_platform
 
 HERE = Path(__file__).parent
 TEXT_OF_A_FAILED_TEST = 4_000
@@ -61,6 +61,13 @@ def _shown(page: Page) -> tuple[str, str]:
     except BrowserError as error:
         text = str(error)
     return (f"{page.url}, drawn in {picture}", text)
+
+
+@pytest.fixture(scope="package")
+def platform() -> Iterator[Platform]:
+    """Not the session's: these tests leave limits, alerts and strategies behind."""
+    with sample_platform(jobs=True) as platform:
+        yield platform
 
 
 # Not for the session: while Playwright runs, its event loop stands in the way of every other one in the thread.
