@@ -8,6 +8,7 @@ from typing import Any
 from celery import Celery, signals
 
 from nautilus.logs.celery import tie_to_celery
+from nautilus.stopping import on_stop_signals
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "nautilus.settings")
 
@@ -17,6 +18,16 @@ app = Celery("nautilus")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks(["workers"], related_name=None)
 tie_to_celery()
+
+
+@signals.beat_init.connect
+def end_the_scheduler_between_two_ticks(sender: Any, **_kwargs: Any) -> None:
+    """Instead of Celery's handler, which raises SystemExit wherever the signal finds the scheduler.
+
+    In the midst of an answer of Redis that was taken for a message which could not be sent: the scheduler went on, was
+    killed after 20 s, and had not given its lease back.
+    """
+    on_stop_signals(sender.stop)
 
 
 @signals.worker_init.connect

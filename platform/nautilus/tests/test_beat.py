@@ -25,6 +25,22 @@ pytestmark = [pytest.mark.slow, pytest.mark.faults, pytest.mark.timeout(120)]
 
 QUEUES = ("maintenance_queue", "analytics_queue")
 EVERY_SECOND = "alerts.send_due"
+BEAT = ("-A", "nautilus", "beat", "--pidfile", "")
+TOLD_TO_END_WHILE_IT_SENDS = f"""
+import os, signal, sys
+from celery.__main__ import main
+from kombu.transport.redis import Channel
+
+put = Channel._put
+
+def told_to_end(*args, **kwargs):
+    os.kill(os.getpid(), signal.SIGTERM)
+    put(*args, **kwargs)
+
+Channel._put = told_to_end
+sys.argv = ["celery", *{BEAT}]
+main()
+"""
 
 
 @pytest.fixture(autouse=True)
@@ -37,6 +53,13 @@ def _empty_queues() -> Iterator[None]:
 
 @contextmanager
 def scheduler(home: Path, **ours: str) -> "Iterator[subprocess.Popen[bytes]]":
+    with started(home, "-m", "celery", *BEAT, **ours) as process:
+        wait_until(lambda: pulse(process), 60, "the scheduler's pulse")
+        yield process
+
+
+@contextmanager
+def started(home: Path, *arguments: str, **ours: str) -> "Iterator[subprocess.Popen[bytes]]":
     home.mkdir(exist_ok=True)
     ours |= {
         "NAUTILUS_HOME": str(home),
@@ -44,14 +67,13 @@ def scheduler(home: Path, **ours: str) -> "Iterator[subprocess.Popen[bytes]]":
     }
     with (home / "log").open("ab") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", "celery", "-A", "nautilus", "beat", "--pidfile", ""],
+            [sys.executable, *arguments],
             cwd=ROOT,
             env={**os.environ, **ours},
             stdout=output,
             stderr=subprocess.STDOUT,
         )
     try:
-        wait_until(lambda: pulse(process), 60, "the scheduler's pulse")
         yield process
     finally:
         process.kill()
@@ -100,6 +122,14 @@ def test_scheduler_that_ends_in_order_gives_its_lease_back(tmp_path: Path):
         first.wait(30)
         assert pulse(first) is None
         wait_until(lambda: leads(second), 15, "the second to lead")
+
+
+def test_scheduler_that_is_told_to_end_while_it_sends_has_sent_and_ends_in_order(tmp_path: Path):
+    with started(tmp_path, "-c", TOLD_TO_END_WHILE_IT_SENDS) as process:
+        assert process.wait(60) == 0
+    assert sent().total() == 1
+    assert redis_client().hlen(SENT_KEY) == 1
+    assert redis_client().get(LEASE_KEY) is None
 
 
 def test_scheduler_that_stood_still_and_lost_its_lease_stops_sending(tmp_path: Path):
