@@ -59,6 +59,13 @@ def connection(page: Page) -> Locator:
     return page.locator("#connection")
 
 
+def has_moved(page: Page) -> None:
+    """Waits for a live figure of the overview."""
+    value = page.locator(f"tr[data-portfolio={BOOK}] [data-figure=value]")
+    before = value.inner_text()
+    expect(value).not_to_have_text(before, timeout=SOON_MS)
+
+
 def alert_of(page: Page, limit: dict[str, Any]) -> Locator:
     """Its threshold is no other limit's."""
     return page.locator("#alerts li").filter(has_text=f"{limit['threshold_value']:.2f}")
@@ -102,6 +109,23 @@ def test_alert_that_is_acknowledged_goes_from_every_open_page(
     alert.get_by_role("button", name="Acknowledge").click()
     expect(alert).to_be_hidden()
     expect(alert_of(other, limit)).to_be_hidden()
+
+
+def test_focus_goes_on_from_a_row_that_is_gone_and_the_key_presses_nothing_more(
+    desk_page: Page, breach: MakeLimit
+) -> None:
+    desk_page.goto("/")
+    expect(connection(desk_page)).to_have_text("Live")
+    first, second = breach(0.44), breach(0.46)
+    expect(alert_of(desk_page, first)).to_be_visible(timeout=SOON_MS)
+    expect(alert_of(desk_page, second)).to_be_visible(timeout=SOON_MS)
+    alert = desk_page.locator("#alerts li").first
+    alert_id = alert.get_attribute("data-alert")
+    alert.get_by_role("button", name="Acknowledge").press("Enter")
+    expect(desk_page.locator(f"[data-alert='{alert_id}']")).to_have_count(0)
+    expect(desk_page.locator("#alerts li").first).to_be_focused()
+    desk_page.keyboard.press("Tab")
+    assert desk_page.evaluate("document.activeElement.closest('li') === document.querySelector('#alerts li')")
 
 
 def test_what_happens_before_a_page_hears_of_it_is_not_missed(
@@ -154,9 +178,7 @@ def test_ages_are_told_by_the_servers_clock(desk_page: Page, ahead_seconds: int)
 
 def test_figures_move_by_themselves_and_say_how_old_they_are(desk_page: Page) -> None:
     desk_page.goto("/")
-    value = desk_page.locator(f"tr[data-portfolio={BOOK}] [data-figure=value]")
-    before = value.inner_text()
-    expect(value).not_to_have_text(before, timeout=SOON_MS)
+    has_moved(desk_page)
     age = desk_page.locator(f"tr[data-portfolio={BOOK}] time[data-age]")
     expect(age).to_have_text(re.compile(r"^\d+ s ago$"))
 
@@ -210,6 +232,7 @@ def test_messages_that_were_missed_are_counted(page_as: PageAs, own_platform: Pl
     page = page_as("viewer")
     page.goto("/")
     expect(connection(page)).to_have_text("Live")
+    has_moved(page)  # what is not subscribed to yet begins with what comes from then on, and misses nothing
     with watch.away():
         own_platform.kill("web")
         expect(connection(page)).to_contain_text("Disconnected", timeout=SOON_MS)

@@ -9,6 +9,7 @@ from playwright.sync_api import Page, expect
 
 from tests.browser_pages.conftest import PageAs
 from tests.browser_pages.walked import BOOK, PAGES
+from tests.browser_pages.watching import Watch
 from tests.running import Platform
 
 READERS_PAGES = ["Overview", "Portfolio", "Performance", "Limits and alerts", "Strategies", "Tasks", "Operations"]
@@ -70,6 +71,17 @@ def test_wrong_password_is_said(open_page: PageAs) -> None:
     page.get_by_role("button", name="Sign in").click()
     expect(page.get_by_role("alert")).to_contain_text("No user has this name and this password")
     expect(page.get_by_label("User name")).to_have_value("admin")
+
+
+def test_whose_session_has_ended_signs_in_and_is_where_they_were(page_as: PageAs, watch: Watch) -> None:
+    page = page_as("risk_manager", shared=False)
+    page.goto("/limits?view=channels")
+    expect(page.locator("#connection")).to_have_text("Live")
+    page.context.clear_cookies()
+    watch.expect(401)
+    page.get_by_role("button", name="Stop monitoring").click()
+    page.get_by_role("dialog").get_by_role("button", name="Stop monitoring").click()
+    page.wait_for_url("**/sign-in?next=%2Flimits%3Fview%3Dchannels")
 
 
 def test_who_signs_out_is_signed_out(page_as: PageAs) -> None:

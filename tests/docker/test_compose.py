@@ -52,7 +52,7 @@ def host_ports(service: dict[str, Any]) -> dict[int, str]:
 
 
 def names_of_settings() -> set[str]:
-    source = (ROOT / "platform" / "nautilus" / "settings.py").read_text()
+    source = (ROOT / "platform" / "nautilus" / "variables.py").read_text()
     return set(re.findall(r'env\.\w+\(\s*"([A-Z_]+)"', source)) | set(
         re.findall(r'os\.environ\.get\("([A-Z_]+)"', source)
     )

@@ -45,7 +45,7 @@ def test_every_document_that_the_runbook_names_is_there():
 
 
 def test_every_setting_that_the_runbook_names_is_one():
-    known = (settings.ROOT / "platform" / "nautilus" / "settings.py").read_text()
+    known = (settings.ROOT / "platform" / "nautilus" / "variables.py").read_text()
     of_scripts = {"NAUTILUS_MODE", "NAUTILUS_TOKEN"}
     named = set(re.findall(r"\bNAUTILUS_[A-Z_]+\b", RUNBOOK.read_text())) - of_scripts
     assert {name for name in named if f'"{name}"' not in known} == set()

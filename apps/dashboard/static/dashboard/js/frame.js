@@ -1,6 +1,7 @@
-/** On every page: the connection, the ages of figures, what htmx was refused, menus that close. */
+/** On every page: the connection, the ages of figures, what stays when a part is drawn anew, what htmx was refused, menus that close. */
 
 import "./freshness.js";
+import "./keeping.js";
 import { connect } from "./live.js";
 import { say } from "./messages.js";
 import "./reasons.js";

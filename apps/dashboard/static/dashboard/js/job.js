@@ -6,6 +6,7 @@
  */
 
 import { ask, get } from "./api.js";
+import { whileBusy } from "./busy.js";
 import { span } from "./format.js";
 import { follow } from "./live.js";
 import { say } from "./messages.js";
@@ -71,6 +72,14 @@ export function progressView(place) {
   cancel.textContent = "Cancel";
   cancel.hidden = true;
   place.append(words, bar, cancel);
+  const removeControls = () => {
+    const isFocused = cancel === document.activeElement;
+    bar.remove();
+    cancel.remove();
+    if (!isFocused) return;
+    words.tabIndex = -1;
+    words.focus();
+  };
   return {
     /** @param {string} text */
     words(text) {
@@ -79,14 +88,8 @@ export function progressView(place) {
     /** Where it fails it may be tried again. @param {() => Promise<unknown>} work */
     onCancel(work) {
       cancel.hidden = false;
-      cancel.addEventListener("click", async () => {
-        cancel.disabled = true;
-        try {
-          await work();
-        } catch (error) {
-          cancel.disabled = false;
-          say(/** @type {Error} */ (error).message, "bad");
-        }
+      cancel.addEventListener("click", () => {
+        whileBusy(cancel, work).catch((error) => say(/** @type {Error} */ (error).message, "bad"));
       });
     },
     /** @param {any} task */
@@ -101,16 +104,14 @@ export function progressView(place) {
     },
     /** @param {any} task */
     ended(task) {
-      bar.remove();
-      cancel.remove();
+      removeControls();
       if (task.status === "succeeded") words.textContent = "Done";
       else if (task.status === "cancelled") words.textContent = "Cancelled";
       else this.failed([task.error?.detail, task.error?.remedy].filter(Boolean).join(" ") || "It failed.");
     },
     /** @param {string} text */
     failed(text) {
-      bar.remove();
-      cancel.remove();
+      removeControls();
       words.className = "failed";
       words.setAttribute("role", "alert");
       words.textContent = text;

@@ -1,6 +1,7 @@
 /** Dialogs of the page: one that asks for a reason, one that shows what channels said, one that shows a secret once. */
 
 import { post } from "../js/api.js";
+import { whileBusy } from "../js/busy.js";
 
 const LONGEST_REASON = 1000;
 let number = 0;
@@ -40,25 +41,25 @@ export function askReason({ title, text, action, danger, work }) {
     made("textarea", "", { id: `reason-${number}`, rows: "2", maxlength: String(LONGEST_REASON), required: "" })
   );
   const fault = made("p", "", { class: "failed", role: "alert", hidden: "" });
-  const submit = /** @type {HTMLButtonElement} */ (made("button", action, { type: "submit", class: danger ? "danger" : "primary" }));
+  const submit = made("button", action, { type: "submit", class: danger ? "danger" : "primary" });
   const field = made("div", [made("label", "Reason", { for: reason.id }), reason], { class: "field" });
   const buttons = made("div", [closing("Back"), submit], { class: "row end" });
   const form = made("form", [made("p", text), field, fault, buttons], { class: "stack" });
   const dialog = opened(title, [form]);
   return new Promise((resolve) => {
     let done = false;
-    form.addEventListener("submit", async (event) => {
+    form.addEventListener("submit", (event) => {
       event.preventDefault();
-      submit.disabled = true;
-      try {
-        await work(reason.value.trim());
-        done = true;
-        dialog.close();
-      } catch (error) {
-        fault.textContent = /** @type {Error} */ (error).message;
-        fault.hidden = false;
-        submit.disabled = false;
-      }
+      whileBusy(submit, async () => {
+        try {
+          await work(reason.value.trim());
+          done = true;
+          dialog.close();
+        } catch (error) {
+          fault.textContent = /** @type {Error} */ (error).message;
+          fault.hidden = false;
+        }
+      });
     });
     dialog.addEventListener("close", () => resolve(done));
   });

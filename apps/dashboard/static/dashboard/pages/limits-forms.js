@@ -1,6 +1,7 @@
 /** The forms of limits and channels: what they send, and the server's words where it refuses. */
 
 import { ApiError, ask, post } from "../js/api.js";
+import { whileBusy } from "../js/busy.js";
 import { say } from "../js/messages.js";
 import { showSecret } from "./limits-dialogs.js";
 
@@ -50,9 +51,12 @@ const changes = (form) => Object.fromEntries(fieldsOf(form).filter(isChanged).ma
 
 /** @param {HTMLFormElement} form @returns {Promise<boolean>} Whether it was taken. */
 export async function sendForm(form) {
-  const submit = /** @type {HTMLButtonElement | null} */ (form.querySelector("[type=submit]"));
-  if (!submit || submit.disabled) return false;
-  submit.disabled = true;
+  const submit = form.querySelector("[type=submit]");
+  return (submit && (await whileBusy(submit, () => sent(form)))) ?? false;
+}
+
+/** @param {HTMLFormElement} form @returns {Promise<boolean>} */
+async function sent(form) {
   clearFaults(form);
   try {
     const told = await (form.dataset.form === "limit" ? sendLimit(form) : sendChannel(form));
@@ -62,8 +66,6 @@ export async function sendForm(form) {
   } catch (error) {
     showFault(form, /** @type {Error} */ (error));
     return false;
-  } finally {
-    submit.disabled = false;
   }
 }
 

@@ -1,6 +1,6 @@
 /** Limits and alerts: fragments that are drawn anew when something happens, filters, dialogs, and what is clicked. */
 
-import "../js/keeping.js";
+import { whileBusy } from "../js/busy.js";
 import { follow } from "../js/live.js";
 import { say } from "../js/messages.js";
 import { pageData } from "../js/page-data.js";
@@ -65,23 +65,15 @@ document.addEventListener("submit", async (event) => {
 });
 
 // --- What is clicked -----------------------------------------------------------------------------------------
-/** @type {WeakSet<Element>} */
-const atWork = new WeakSet();
-
 document.addEventListener("click", async (event) => {
   const button = /** @type {HTMLElement | null} */ (/** @type {Element} */ (event.target).closest("button[data-action]"));
   const act = button && ACTIONS[button.dataset.action ?? ""];
-  if (!act || atWork.has(button)) return;
-  atWork.add(button);
-  button.setAttribute("aria-busy", "true");
+  if (!act) return;
   try {
-    if (await act(button)) refreshSoon();
+    if (await whileBusy(button, async () => act(button))) refreshSoon();
   } catch (error) {
     say(/** @type {Error} */ (error).message, "bad");
     refreshSoon(); // it may be done already, by somebody else
-  } finally {
-    atWork.delete(button);
-    button.removeAttribute("aria-busy");
   }
 });
 

@@ -1,8 +1,8 @@
 /** Operations: every section is asked for again by itself; health also when its topic tells of a change. And what an operator does. */
 
 import { post } from "../js/api.js";
+import { whileBusy } from "../js/busy.js";
 import { confirmed } from "../js/confirm.js";
-import "../js/keeping.js";
 import { follow } from "../js/live.js";
 import { say } from "../js/messages.js";
 import { refresh, refreshEvery, settled } from "../js/refreshing.js";
@@ -96,13 +96,12 @@ document.addEventListener("click", async (event) => {
 
 /** @param {HTMLButtonElement} button @param {() => Promise<string>} work Answers with what was done. @param {string} changed */
 async function carryOut(button, work, changed) {
-  button.disabled = true;
   try {
-    say(await work(), "good");
+    const words = await whileBusy(button, work);
+    if (words) say(words, "good");
   } catch (error) {
     say(/** @type {Error} */ (error).message, "bad");
   } finally {
-    button.disabled = false;
     refresh(section(changed));
   }
 }

@@ -1,7 +1,7 @@
 /** Live figures and alerts. Figures come four times a second and portfolio: the newest of each is drawn, at most every 400 ms. */
 
-import "../js/keeping.js";
 import { post } from "../js/api.js";
+import { whileBusy } from "../js/busy.js";
 import { change, explain, money, percentChange, show } from "../js/format.js";
 import { freshen } from "../js/freshness.js";
 import { follow } from "../js/live.js";
@@ -74,14 +74,12 @@ function heard(alert) {
 }
 
 document.addEventListener("click", async (event) => {
-  const button = /** @type {HTMLButtonElement | null} */ (/** @type {Element} */ (event.target).closest("[data-acknowledge]"));
+  const button = /** @type {HTMLElement | null} */ (/** @type {Element} */ (event.target).closest("[data-acknowledge]"));
   if (!button) return;
-  button.disabled = true;
   try {
-    await post(`/api/v1/sprint3/risk/alerts/events/${button.dataset.acknowledge}/acknowledge`);
+    await whileBusy(button, () => post(`/api/v1/sprint3/risk/alerts/events/${button.dataset.acknowledge}/acknowledge`));
     refreshSoon();
   } catch (error) {
-    button.disabled = false;
     say(/** @type {Error} */ (error).message, "bad");
   }
 });

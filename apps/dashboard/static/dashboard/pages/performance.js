@@ -1,6 +1,7 @@
 /** Computing a performance, its report, and drawing anew what a new result changes. */
 
 import { post } from "../js/api.js";
+import { whileBusy } from "../js/busy.js";
 import { progressView, runJob, watched } from "../js/job.js";
 import { follow } from "../js/live.js";
 import { pageData } from "../js/page-data.js";
@@ -35,12 +36,9 @@ function inputsOf(form) {
 }
 
 /** @param {HTMLFormElement} form */
-async function compute(form) {
-  const button = /** @type {HTMLButtonElement} */ (form.querySelector("button[type=submit]"));
-  if (button.disabled) return;
-  button.disabled = true;
-  await runJob(place("compute-progress"), () => post(PERFORMANCE, inputsOf(form)), refreshResult);
-  button.disabled = false;
+function compute(form) {
+  const button = /** @type {Element} */ (form.querySelector("button[type=submit]"));
+  whileBusy(button, () => runJob(place("compute-progress"), () => post(PERFORMANCE, inputsOf(form)), refreshResult));
 }
 
 let makesReport = false;

@@ -1,6 +1,7 @@
 /** The jobs of a portfolio's page: their forms, their progress, and what came of them in one sentence. */
 
 import { post } from "../js/api.js";
+import { whileBusy } from "../js/busy.js";
 import { change, money, percentChange } from "../js/format.js";
 import { progressView, runJob, watched } from "../js/job.js";
 
@@ -122,17 +123,15 @@ function offerDistribution(method, page) {
 async function run(form, page, own, renew) {
   const kind = KINDS[form.dataset.job ?? ""];
   const place = /** @type {HTMLElement} */ (form.querySelector("[data-place]"));
-  const button = /** @type {HTMLButtonElement} */ (form.querySelector("button[type=submit]"));
+  const button = /** @type {Element} */ (form.querySelector("button[type=submit]"));
   const asked = new FormData(form); // before the fields could be changed again
-  button.disabled = true;
   const submit = async () => {
     const accepted = await post(kind.path, { portfolio_id: page.portfolio, ...kind.body(asked) });
     own.add(accepted.task_id);
     return accepted;
   };
-  await runJob(place, submit, (task) => ended(kind, task.result, page, place, renew));
+  await whileBusy(button, () => runJob(place, submit, (task) => ended(kind, task.result, page, place, renew)));
   letScroll(place);
-  button.disabled = false;
 }
 
 /** A long refusal scrolls, by the keyboard as well. @param {Element} place */

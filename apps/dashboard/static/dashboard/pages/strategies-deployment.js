@@ -6,7 +6,7 @@ import { money } from "../js/format.js";
 import { follow } from "../js/live.js";
 import { pageData } from "../js/page-data.js";
 import { dialogOf, onSubmit, wireDialogs } from "./strategies-forms.js";
-import { keepChosen, keepOpen, refresh } from "./strategies-fragments.js";
+import { keepChosen, refresh } from "./strategies-fragments.js";
 import { offerRollBack } from "./strategies-rollback.js";
 
 const id = /** @type {HTMLElement} */ (document.querySelector("[data-deployment]")).dataset.deployment ?? "";
@@ -52,7 +52,6 @@ function drawBacktest() {
 }
 
 wireDialogs();
-keepOpen();
 keepChosen();
 offerRollBack((answering, asked) => (answering === asked ? everything() : location.assign(`/deployments/${answering}`)));
 onSubmit(dialogOf("approve")?.querySelector("form"), async () => {

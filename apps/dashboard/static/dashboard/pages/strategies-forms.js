@@ -1,5 +1,7 @@
 /** Dialogs and forms of the pages about strategies: opened by a button, sent by a function, refused in place. */
 
+import { whileBusy } from "../js/busy.js";
+
 /** Buttons with `data-opens="id"` open that dialog; those with `data-closes` close theirs. */
 export function wireDialogs() {
   document.addEventListener("click", (event) => {
@@ -18,19 +20,13 @@ export const dialogOf = (id) => /** @type {HTMLDialogElement | null} */ (documen
  * @param {HTMLFormElement | null | undefined} form @param {(data: FormData) => Promise<void>} send
  */
 export function onSubmit(form, send) {
-  form?.addEventListener("submit", async (event) => {
+  form?.addEventListener("submit", (event) => {
     event.preventDefault();
-    const button = /** @type {HTMLButtonElement} */ (form.querySelector('[type="submit"]'));
-    if (button.disabled) return;
-    button.disabled = true;
-    refuse(form, "");
-    try {
-      await send(new FormData(form));
-    } catch (error) {
-      refuse(form, /** @type {Error} */ (error).message);
-    } finally {
-      button.disabled = false;
-    }
+    const button = /** @type {Element} */ (form.querySelector('[type="submit"]'));
+    whileBusy(button, async () => {
+      refuse(form, "");
+      await send(new FormData(form)).catch((error) => refuse(form, /** @type {Error} */ (error).message));
+    });
   });
 }
 

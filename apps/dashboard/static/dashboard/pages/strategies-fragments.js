@@ -1,4 +1,4 @@
-/** Parts of a page that the server draws anew: when deployments change, and what was opened in them stays open. */
+/** Parts of a page that the server draws anew when deployments change. */
 
 import { follow } from "../js/live.js";
 
@@ -65,18 +65,5 @@ export function keepChosen() {
     if (asked.every(([name, value]) => chosen[name] === undefined || chosen[name] === value)) return;
     detail.shouldSwap = false;
     if (requestConfig.elt === target) refresh(target.id);
-  });
-}
-
-/** What somebody opened in a part stays open when the part is drawn anew. */
-export function keepOpen() {
-  /** @type {string[]} */
-  let open = [];
-  document.addEventListener("htmx:beforeSwap", (event) => {
-    const { target } = /** @type {CustomEvent} */ (event).detail;
-    open = [...target.querySelectorAll("details[open][id]")].map(({ id }) => id);
-  });
-  document.addEventListener("htmx:afterSwap", () => {
-    for (const id of open) document.getElementById(id)?.setAttribute("open", "");
   });
 }

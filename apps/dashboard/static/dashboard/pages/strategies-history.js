@@ -1,6 +1,7 @@
 /** Whether a strategy's history is what its hashes say: asked for by a button, answered in a dialog. */
 
 import { post } from "../js/api.js";
+import { whileBusy } from "../js/busy.js";
 import { confirmed } from "../js/confirm.js";
 import { say } from "../js/messages.js";
 import { dialogOf } from "./strategies-forms.js";
@@ -16,20 +17,18 @@ const QUESTION = {
 
 /** Where anything was put right, the page is loaded anew with the numbers of now. @param {string} path */
 export function offerToVerify(path) {
-  const button = /** @type {HTMLButtonElement | null} */ (document.querySelector("[data-verify]"));
+  const button = document.querySelector("[data-verify]");
   button?.addEventListener("click", async () => {
     if (!(await confirmed(QUESTION))) return;
-    button.disabled = true;
     try {
-      const found = await post(path);
+      const found = await whileBusy(button, () => post(path));
+      if (!found) return;
       tell(found);
       if (found.renumbered.length > 0 || found.canonical_mended.length > 0) {
         dialogOf("verified")?.addEventListener("close", () => location.assign(location.pathname), { once: true });
       }
     } catch (error) {
       say(/** @type {Error} */ (error).message, "bad");
-    } finally {
-      button.disabled = false;
     }
   });
 }

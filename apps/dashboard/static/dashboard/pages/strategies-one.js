@@ -2,7 +2,7 @@
 
 import { post } from "../js/api.js";
 import { code, dialogOf, jsonObject, number, onSubmit, refuse, text, wireDialogs } from "./strategies-forms.js";
-import { followListed, keepChosen, keepOpen, refresh } from "./strategies-fragments.js";
+import { followListed, keepChosen, refresh } from "./strategies-fragments.js";
 import { offerToVerify } from "./strategies-history.js";
 import { offerRollBack } from "./strategies-rollback.js";
 
@@ -11,7 +11,6 @@ const strategy = /** @type {HTMLElement} */ (document.querySelector("[data-strat
 const changed = () => refresh("deployments", "versions");
 
 wireDialogs();
-keepOpen();
 keepChosen();
 followListed(changed);
 offerRollBack((answering) => location.assign(`/deployments/${answering}`));

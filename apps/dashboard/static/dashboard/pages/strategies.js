@@ -3,7 +3,7 @@
 import { post } from "../js/api.js";
 import { say } from "../js/messages.js";
 import { dialogOf, number, onSubmit, text, wireDialogs } from "./strategies-forms.js";
-import { followListed, keepChosen, keepOpen, refresh } from "./strategies-fragments.js";
+import { followListed, keepChosen, refresh } from "./strategies-fragments.js";
 import { offerRollBack } from "./strategies-rollback.js";
 
 const API = "/api/v1/sprint3/strategy";
@@ -11,7 +11,6 @@ const API = "/api/v1/sprint3/strategy";
 const changed = () => refresh("deployments", "strategies");
 
 wireDialogs();
-keepOpen();
 keepChosen();
 followListed(changed);
 offerRollBack((answering, asked) => {

@@ -1,6 +1,7 @@
 /** Cancel and retry, from the list of tasks and from the page of one: buttons with `data-cancel` or `data-retry`. */
 
 import { ask, post } from "../js/api.js";
+import { whileBusy } from "../js/busy.js";
 import { confirmed } from "../js/confirm.js";
 import { say } from "../js/messages.js";
 
@@ -12,22 +13,20 @@ const TASKS = "/api/v1/tasks";
  */
 export function actOnTasks(onChange, onRetried) {
   document.addEventListener("click", async (event) => {
-    const button = /** @type {HTMLButtonElement | null} */ (
+    const button = /** @type {HTMLElement | null} */ (
       /** @type {Element} */ (event.target).closest?.("[data-cancel], [data-retry]")
     );
     if (!button) return;
     const { cancel: toCancel, retry: toRetry = "", kind = "" } = button.dataset;
-    // Asked before it is disabled: the dialog gives the focus back to it.
     if (toCancel && !(await confirmed(questionBefore(toCancel, kind)))) return;
-    button.disabled = true;
     try {
-      if (toCancel) await cancel(toCancel, kind);
-      else onRetried?.(await retry(toRetry, kind));
+      await whileBusy(button, async () => {
+        if (toCancel) await cancel(toCancel, kind);
+        else onRetried?.(await retry(toRetry, kind));
+      });
       onChange();
     } catch (error) {
       say(/** @type {Error} */ (error).message, "bad");
-    } finally {
-      button.disabled = false;
     }
   });
 }

@@ -1,6 +1,7 @@
 /** One task: its progress while it runs, its end, cancel, retry, and the replay of its snapshot. */
 
 import { post } from "../js/api.js";
+import { whileBusy } from "../js/busy.js";
 import { runJob } from "../js/job.js";
 import { follow } from "../js/live.js";
 import { refresh, refreshEvery, settled } from "../js/refreshing.js";
@@ -20,13 +21,12 @@ function take(task) {
   else drawProgress(place(), task);
 }
 
-/** @param {HTMLButtonElement} button */
+/** @param {HTMLElement} button */
 async function replay(button) {
   const shown = document.getElementById("replayed");
   if (!shown) return;
-  button.disabled = true;
-  await runJob(shown, () => post(`/api/v1/snapshots/${button.dataset.replay}/replay`), ({ result }) => tell(shown, result));
-  button.disabled = false;
+  const submit = () => post(`/api/v1/snapshots/${button.dataset.replay}/replay`);
+  await whileBusy(button, () => runJob(shown, submit, ({ result }) => tell(shown, result)));
 }
 
 /** @param {HTMLElement} shown @param {any} result */
@@ -40,7 +40,7 @@ function tell(shown, result) {
 }
 
 document.addEventListener("click", (event) => {
-  const button = /** @type {HTMLButtonElement | null} */ (/** @type {Element} */ (event.target).closest?.("[data-replay]"));
+  const button = /** @type {HTMLElement | null} */ (/** @type {Element} */ (event.target).closest?.("[data-replay]"));
   if (button) replay(button);
 });
 if (isUnderWay()) follow(`tasks:${place().dataset.task}`, take, { onGap: refreshSoon });

@@ -1,6 +1,5 @@
 /** The list of tasks: progress of those under way by their topics, the list again when one ends, and every some seconds. */
 
-import "../js/keeping.js";
 import { follow } from "../js/live.js";
 import { refreshEvery, settled } from "../js/refreshing.js";
 import { actOnTasks } from "./tasks-actions.js";
