@@ -49,7 +49,7 @@ test-platform: $(DEV_STAMP) $(NODE_STAMP) ## Follows clients through a running p
 
 .PHONY: test-browser
 test-browser: $(DEV_STAMP) ## Walks through the dashboard's pages in a real browser, on a running platform
-	@exec $(BIN)/python -m pytest -m browser $(ARGS)
+	@exec $(BIN)/python -m pytest -o testpaths=tests/browser_pages -m browser $(ARGS)
 
 .PHONY: test-thorough
 test-thorough: $(DEV_STAMP) ## Runs the tests that go through thousands of cases

@@ -11,6 +11,8 @@ from nautilus.logs.celery import tie_to_celery
 from nautilus.stopping import on_stop_signals
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "nautilus.settings")
+# Django's checks load every page and endpoint; `migrate` has run them.
+os.environ.setdefault("CELERY_SKIP_CHECKS", "1")
 
 COMPUTING_QUEUES = {"risk_queue", "analytics_queue"}
 

@@ -1,4 +1,4 @@
-"""Every page for everybody: by axe-core in light and dark, on a phone, by keyboard."""
+"""Every page, and for everybody: drawn, by axe-core in light and dark, on a phone, by keyboard."""
 
 from itertools import pairwise
 from typing import Literal
@@ -9,7 +9,8 @@ from playwright.sync_api import Page, expect
 
 from tests.browser_pages import axe
 from tests.browser_pages.conftest import PageAs
-from tests.browser_pages.walked import PAGES, PHONE, Walked
+from tests.browser_pages.walked import PAGES, PHONE, Walked, drawn_charts
+from tests.running import wait_until
 
 COLOURS: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 
@@ -22,8 +23,9 @@ def too_wide(page: Page) -> int:
 
 
 @pytest.mark.parametrize("walked", PAGES, ids=lambda walked: walked.name)
-def test_page_is_read_by_ear_and_by_keyboard(walked: Walked, desk_page: Page, client: httpx.Client) -> None:
+def test_page_is_drawn_and_read_by_ear_and_by_keyboard(walked: Walked, desk_page: Page, client: httpx.Client) -> None:
     walked.open(desk_page, client)
+    check_drawn(desk_page)
     for colours in COLOURS:
         desk_page.emulate_media(color_scheme=colours)
         expect(desk_page.locator("html.dark")).to_have_count(int(colours == "dark"))
@@ -48,6 +50,12 @@ def test_page_fits_a_phone(walked: Walked, open_page: PageAs, desk_state: dict, 
     assert not (found := axe.faults(page)), "\n".join(found)
 
 
+def check_drawn(page: Page) -> None:
+    assert page.locator("main").inner_text().strip()
+    wait_until(lambda: all(drawn_charts(page).values()), 20, f"the charts of {page.url} to be drawn")
+    expect(page.locator("main .failed").filter(visible=True)).to_have_count(0)
+
+
 def check_headings(page: Page) -> None:
     """They begin with one of the first level and leave no level out."""
     levels = page.eval_on_selector_all(
@@ -60,11 +68,12 @@ def check_headings(page: Page) -> None:
 
 
 def check_reasons(page: Page) -> None:
-    """Whoever has no pointer comes by the reason of a dash too."""
+    """Whoever has no pointer comes by the reason of a dash or a badge too."""
     unreached = page.eval_on_selector_all(
         "main [title]",
         r"""all => all
-          .filter((each) => each.textContent.trim() === "\u2013" && (each.tabIndex !== 0 || each.role !== "note"))
+          .filter((each) => each.textContent.trim() === "\u2013" || each.matches("span.badge"))
+          .filter((each) => each.title && (each.tabIndex !== 0 || each.role !== "note"))
           .map((each) => each.outerHTML)""",
     )
     assert not unreached, unreached

@@ -1,4 +1,4 @@
-"""One way through the dashboard, as somebody at a desk goes it: every page, a job, a limit, a rollback."""
+"""One way through the dashboard, as somebody at a desk goes it: to every page, a job, a limit, a rollback."""
 
 import re
 import secrets
@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser_pages.furnishing import RISK, make_limit
-from tests.browser_pages.walked import BOOK, PAGES, Walked
+from tests.browser_pages.walked import BOOK, drawn_charts
 from tests.running import wait_until
 
 STRATEGY = "/api/v1/sprint3/strategy"
@@ -21,23 +21,6 @@ def target_weights(prices, params):
 """
 
 pytestmark = pytest.mark.usefixtures("furnished")
-
-
-def drawn_charts(page: Page) -> dict[str, bool]:
-    """Of each canvas, whether there is anything on it."""
-    found: dict[str, bool] = page.evaluate(
-        "() => Object.fromEntries([...document.querySelectorAll('canvas')].map((canvas) =>"
-        " [canvas.id || canvas.ariaLabel, Boolean(globalThis.Chart?.getChart(canvas)?.data.datasets.length)]))"
-    )
-    return found
-
-
-@pytest.mark.parametrize("walked", PAGES, ids=lambda walked: walked.name)
-def test_page_opens_and_is_live_and_draws_its_charts(desk_page: Page, walked: Walked, client: httpx.Client) -> None:
-    walked.open(desk_page, client)
-    assert desk_page.locator("main").inner_text().strip()
-    wait_until(lambda: all(drawn_charts(desk_page).values()), 20, f"the charts of {walked.path} to be drawn")
-    expect(desk_page.locator("main .failed").filter(visible=True)).to_have_count(0)
 
 
 def test_navigation_leads_to_every_page_and_says_where_one_is(desk_page: Page) -> None:

@@ -30,6 +30,15 @@ class Walked:
         page.wait_for_load_state("networkidle")
 
 
+def drawn_charts(page: Page) -> dict[str, bool]:
+    """Of each canvas, whether there is anything on it."""
+    found: dict[str, bool] = page.evaluate(
+        "() => Object.fromEntries([...document.querySelectorAll('canvas')].map((canvas) =>"
+        " [canvas.id || canvas.ariaLabel, Boolean(globalThis.Chart?.getChart(canvas)?.data.datasets.length)]))"
+    )
+    return found
+
+
 def newest_task(client: httpx.Client) -> str:
     rows = client.get("/api/v1/tasks", params={"kind": "risk.analyze", "portfolio_id": BOOK}).json()["results"]
     return f"/tasks/{rows[0]['task_id']}"

@@ -17,6 +17,8 @@ class Command(BaseCommand):
         "the same feed one plays and the others wait. While Redis is away the newest quote of each symbol is kept back."
     )
 
+    requires_system_checks: list[str] = []
+
     def add_arguments(self, parser: ArgumentParser) -> None:
         feeds = parser.add_subparsers(dest="feed", required=True, metavar="feed")
         for name, kind in FEEDS.items():

@@ -1,18 +1,23 @@
 /**
- * A dash says in its `title` why there is no figure, which a pointer alone comes by. Here it becomes a stop of the keyboard,
- * to be tapped, and named for screen readers; css/parts.css shows the reason while it has the focus.
+ * A dash says in its `title` why there is no figure, and a badge why it stands there, which a pointer alone comes by. Here
+ * they become stops of the keyboard, to be tapped, and read by screen readers; css/parts.css shows the reason while one has
+ * the focus.
  */
 
 const DASH = "–";
+const BADGE = "span.badge";
 const HOLDERS = "td, th, dt, dd, li"; // whose own role has to stay
 const STOP = { tabindex: "0", role: "note", "data-why": "" };
 
 /** @param {Element} element */
 function explain(element) {
-  if (!element.getAttribute("title") || element.textContent?.trim() !== DASH) silence(element);
+  if (!element.getAttribute("title") || !needsReason(element)) silence(element);
   else if (element.matches(HOLDERS)) explain(moved(element));
   else for (const [name, value] of Object.entries(STOP)) element.setAttribute(name, value);
 }
+
+/** @param {Element} element */
+const needsReason = (element) => element.textContent?.trim() === DASH || element.matches(BADGE);
 
 /** There is a figure by now. @param {Element} element */
 function silence(element) {
