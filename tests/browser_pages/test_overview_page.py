@@ -78,6 +78,15 @@ def test_focus_and_scrolling_stay_when_the_table_is_drawn_anew(desk_page: Page) 
     assert desk_page.evaluate(scrolled) == before
 
 
+@pytest.mark.parametrize("what", ["Prices", "Live figures", "Limits"])
+def test_ages_above_the_table_are_read_anew_before_they_look_stale(desk_page: Page, what: str) -> None:
+    desk_page.goto("/")
+    age = desk_page.locator("#freshness div", has_text=what).locator("time")
+    for _ in range(2):
+        before = age.get_attribute("datetime") or ""
+        expect(age).not_to_have_attribute("datetime", before, timeout=12_000)
+
+
 def test_dash_says_why_and_a_figure_that_came_does_not(desk_page: Page) -> None:
     desk_page.goto("/")
     expect(connection(desk_page)).to_have_text(LIVE_AGAIN)

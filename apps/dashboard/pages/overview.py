@@ -26,10 +26,13 @@ from nautilus.api.access import has_role, sees_every_portfolio
 SPARK_DAYS = 60
 ALERTS_SHOWN = 20
 REFRESH_SECONDS = 25
+# Of the ages above the table: what is read less often than it grows stale looks stale without being it.
+FRESHNESS_SECONDS = 4
 # Topics of a socket beside the portfolios': alerts about all of them, and the health that js/live.js listens to.
 OTHER_TOPICS = 2
 # The limits that stand beside the portfolio's figures as bars, named as the figures that they bound.
 BARS = {"var_99": "VaR 99 %", "expected_shortfall_975": "ES 97.5 %"}
+CASH_ONLY = "cash only"
 WORST_FIRST = ("breach", "warning", "unknown", "ok")
 
 
@@ -58,6 +61,10 @@ class Row:
     quoted_at: str | None
     without_quote: str
     why_no_quote: str
+
+    @property
+    def can_age(self) -> bool:
+        return bool(self.quoted_at) or self.without_quote != CASH_ONLY
 
 
 class OverviewPage(Page):
@@ -150,6 +157,8 @@ class Shown:
             "figures": [f"analytics:updates:{name}" for name in self.followed],
             "alerts": [*(f"risk:alerts:{name}" for name in self.followed), *about_all],
             "refresh_seconds": REFRESH_SECONDS,
+            "freshness_seconds": max(1.0, min(FRESHNESS_SECONDS, self.monitor.patience.total_seconds() / 2)),
+            "stale_seconds": self.stale_seconds,
         }
 
 
@@ -215,7 +224,7 @@ def _bar(name: str, title: str, known: Known, limits: Iterable[RiskLimit]) -> Ba
 def _without_quote(figures: Mapping[str, Any]) -> str:
     """As overview.js says it of live figures."""
     if figures.get("gross_exposure") == 0:
-        return "cash only"
+        return CASH_ONLY
     return f"closes of {figures['as_of']}" if figures.get("as_of") else "no price"
 
 

@@ -9,9 +9,10 @@ import { ACTIONS } from "./limits-actions.js";
 import { answerChoice, sendForm } from "./limits-forms.js";
 
 const SETTLE_MILLISECONDS = 300; // news come several at once
-const LOOK_SECONDS = 15; // for what is not pushed: changes that wait, what became of messages, the monitor
+const LOOK_SECONDS = 15; // for what is not pushed: changes that wait, what became of messages
+const STANDING_SECONDS = 5; // of the monitor, whose last run looks stale after three of its intervals
 const FRAGMENTS = ["standing", "changes", "limits", "alerts", "channels"];
-const POLLED = ["standing", "changes", "limits", "alerts"];
+const POLLED = ["changes", "limits", "alerts"];
 // What is told of a portfolio four times a second is not for this page.
 const OF_LIMITS = { event: { in: ["risk.monitored", "limit.created", "limit.changed", "limit.deleted"] } };
 
@@ -89,3 +90,4 @@ const topics = pageData("to-follow");
 for (const topic of topics.updates) follow(topic, refreshSoon, { onGap: refreshSoon, filters: OF_LIMITS });
 for (const topic of topics.alerts) follow(topic, heard, { onGap: refreshSoon });
 for (const id of POLLED) refreshEvery(() => document.getElementById(id), LOOK_SECONDS);
+refreshEvery(() => document.getElementById("standing"), STANDING_SECONDS);

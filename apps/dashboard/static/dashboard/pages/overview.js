@@ -23,11 +23,13 @@ let drawing;
 /** @type {ReturnType<typeof setTimeout> | undefined} */
 let refreshing;
 let toldAt = ""; // when the newest figures were published
+let quotedAt = ""; // the newest price in any of them
 
 /** @param {any} figures @param {{timestamp: string}} message */
 function take(figures, { timestamp }) {
   if (figures.event !== "analytics.updated") return; // a computed performance is told of there as well
   if (timestamp > toldAt) toldAt = timestamp;
+  if (figures.quoted_at > quotedAt) quotedAt = figures.quoted_at;
   waiting.set(figures.portfolio_id, figures);
   drawing ??= setTimeout(draw, DRAW_MILLISECONDS);
 }
@@ -36,7 +38,13 @@ function draw() {
   drawing = undefined;
   for (const [id, figures] of waiting) drawRow(document.querySelector(`tr[data-portfolio="${CSS.escape(id)}"]`), figures);
   waiting.clear();
-  freshen(document.getElementById("figures-age"), toldAt);
+  freshenTo(document.getElementById("figures-age"), toldAt);
+  freshenTo(document.getElementById("prices-age"), quotedAt);
+}
+
+/** The server may have said later ones meanwhile. @param {Element | null} element @param {string} moment */
+function freshenTo(element, moment) {
+  if (moment && Date.parse(moment) > Date.parse(element?.getAttribute("datetime") ?? "1970-01-01")) freshen(element, moment);
 }
 
 /** @param {Element | null} row @param {any} figures */
@@ -50,13 +58,17 @@ function drawRow(row, figures) {
   }
   row.querySelectorAll("[data-bar]").forEach((bar) => fill(bar, figures[/** @type {HTMLElement} */ (bar).dataset.bar ?? ""]));
   const age = /** @type {HTMLElement | null} */ (row.querySelector("[data-age]"));
-  if (age) age.dataset.none = withoutQuote(figures);
+  if (age) sayOfWhat(age, figures);
   freshen(age, figures.quoted_at);
   explain(age, figures.quoted_at ? "" : reasons.quoted_at);
 }
 
-/** As the server says it (overview.py). @param {any} figures */
-const withoutQuote = ({ gross_exposure: gross, as_of: day }) => (gross === 0 ? "cash only" : day ? `closes of ${day}` : "no price");
+/** As the server says it (overview.py): what is cash only does not grow old. @param {HTMLElement} age @param {any} figures */
+function sayOfWhat(age, { gross_exposure: gross, as_of: day, quoted_at: quoted }) {
+  age.dataset.none = gross === 0 ? "cash only" : day ? `closes of ${day}` : "no price";
+  if (quoted || gross !== 0) age.dataset.staleSeconds = page.stale_seconds;
+  else delete age.dataset.staleSeconds;
+}
 
 /** At most once in a while: where news never end, something is drawn all the same. */
 function refreshSoon() {
@@ -88,3 +100,4 @@ const page = pageData("overview-data");
 for (const topic of page.figures) follow(topic, take, { onGap: refreshSoon, onBegin: null });
 for (const topic of page.alerts) follow(topic, heard, { onGap: refreshSoon });
 for (const id of FRAGMENTS) refreshEvery(() => document.getElementById(id), page.refresh_seconds);
+refreshEvery(() => document.getElementById("freshness"), page.freshness_seconds);
