@@ -1,6 +1,6 @@
 """The first page: every portfolio with what it is worth, what it may lose, against its limits, and what is wrong."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -32,7 +32,6 @@ FRESHNESS_SECONDS = 4
 OTHER_TOPICS = 2
 # The limits that stand beside the portfolio's figures as bars, named as the figures that they bound.
 BARS = {"var_99": "VaR 99 %", "expected_shortfall_975": "ES 97.5 %"}
-CASH_ONLY = "cash only"
 WORST_FIRST = ("breach", "warning", "unknown", "ok")
 
 
@@ -60,11 +59,8 @@ class Row:
     status_reason: str
     quoted_at: str | None
     without_quote: str
+    is_ageless: bool
     why_no_quote: str
-
-    @property
-    def can_age(self) -> bool:
-        return bool(self.quoted_at) or self.without_quote != CASH_ONLY
 
 
 class OverviewPage(Page):
@@ -158,7 +154,6 @@ class Shown:
             "alerts": [*(f"risk:alerts:{name}" for name in self.followed), *about_all],
             "refresh_seconds": REFRESH_SECONDS,
             "freshness_seconds": max(1.0, min(FRESHNESS_SECONDS, self.monitor.patience.total_seconds() / 2)),
-            "stale_seconds": self.stale_seconds,
         }
 
 
@@ -205,7 +200,8 @@ def _row(
         status=worst.status,
         status_reason=worst.reason or "",
         quoted_at=known.figures.get("quoted_at"),
-        without_quote=_without_quote(known.figures),
+        without_quote=known.without_quote,
+        is_ageless=known.is_ageless,
         why_no_quote=known.reasons.get("quoted_at", ""),
     )
 
@@ -219,13 +215,6 @@ def _bar(name: str, title: str, known: Known, limits: Iterable[RiskLimit]) -> Ba
     if name not in known.figures:
         figure = replace(figure, value=tightest.current_value)
     return Bar(figure, tightest.threshold_value, tightest.warning_threshold)
-
-
-def _without_quote(figures: Mapping[str, Any]) -> str:
-    """As overview.js says it of live figures."""
-    if figures.get("gross_exposure") == 0:
-        return CASH_ONLY
-    return f"closes of {figures['as_of']}" if figures.get("as_of") else "no price"
 
 
 def _limits(portfolios: list[Portfolio], monitor: Freshness) -> dict[str, list[RiskLimit]]:

@@ -15,6 +15,7 @@ from apps.portfolios.models import Portfolio
 from nautilus.connections import impatient_redis_client
 
 NOT_LIVE = "It comes with the live figures, and none have come yet."
+CASH_ONLY = "cash only"
 _OF_CLOSES = ("value", "cash", "gross_exposure", "net_exposure")
 
 
@@ -50,11 +51,12 @@ class Figure:
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """`quoted_at` is the newest quote in the figures; without any they are of the closes of `as_of`."""
+    """`quoted_at` is the newest quote in the figures; `without_quote` says what they are of where there is none."""
 
     figures: tuple[Figure, ...]
     quoted_at: str | None
-    as_of: str | None
+    without_quote: str
+    is_ageless: bool
     not_live: str
     stale_symbols: tuple[str, ...]
     stale_count: int
@@ -73,6 +75,18 @@ class Known:
     figures: Mapping[str, Any]
     reasons: Mapping[str, str]
 
+    @property
+    def without_quote(self) -> str:
+        """As js/freshness.js says it of live figures."""
+        if self.figures.get("gross_exposure") == 0:
+            return CASH_ONLY
+        return f"closes of {self.figures['as_of']}" if self.figures.get("as_of") else "no price"
+
+    @property
+    def is_ageless(self) -> bool:
+        """No price has a say in what is cash only."""
+        return not self.figures.get("quoted_at") and self.without_quote == CASH_ONLY
+
     def figure(self, name: str, title: str, write: str = "money", what: str = "", part: Figure | None = None) -> Figure:
         return Figure(name, title, self.figures.get(name), self.reasons.get(name, NOT_LIVE), write, what, part)
 
@@ -83,7 +97,8 @@ def read_head(portfolio: Portfolio) -> Head:
     return Head(
         tuple(_figures(known.figure)),
         figures.get("quoted_at"),
-        str(figures["as_of"]) if figures.get("as_of") else None,
+        known.without_quote,
+        known.is_ageless,
         known.reasons.get("status", ""),
         tuple(figures.get("stale_symbols") or ()),
         figures.get("stale_count") or 0,

@@ -179,8 +179,8 @@ def test_book_without_any_price_is_not_cash_only(book):
     shown = fragment("portfolios")
     assert 'data-none="cash only"' in row(shown, "EMPTY")
     assert 'data-none="no price"' in row(shown, "PRICELESS")
-    assert "data-stale-seconds" not in row(shown, "EMPTY")  # what is cash only does not grow old
-    assert "data-stale-seconds" in row(shown, "PRICELESS")
+    assert "data-ageless" in row(shown, "EMPTY")
+    assert "data-ageless" not in row(shown, "PRICELESS")
     assert title_of("value", row(shown, "PRICELESS")) == "no price of BARE"
 
 

@@ -148,6 +148,12 @@ def test_figures_without_the_engine_are_those_of_the_closes_and_say_why_the_rest
     assert "100,428" in words(shown)  # 90,000 in cash and 100 at 104.28264
     assert f'title="It comes with the live figures, and none have come yet.">{DASH}' in shown
     assert f"closes of {DAYS[7]}" in fragment("standing")
+    assert "data-ageless" not in fragment("standing")
+
+
+def test_cash_alone_is_not_of_any_day_and_does_not_grow_old():
+    make_portfolio("BOOK")
+    assert 'data-ageless data-none="cash only"' in fragment("standing")
 
 
 # Live figures

@@ -3,7 +3,7 @@
 import { post } from "../js/api.js";
 import { whileBusy } from "../js/busy.js";
 import { change, explain, money, percentChange, show } from "../js/format.js";
-import { freshen } from "../js/freshness.js";
+import { freshen, freshenFigures } from "../js/freshness.js";
 import { follow } from "../js/live.js";
 import { say } from "../js/messages.js";
 import { pageData } from "../js/page-data.js";
@@ -58,16 +58,8 @@ function drawRow(row, figures) {
   }
   row.querySelectorAll("[data-bar]").forEach((bar) => fill(bar, figures[/** @type {HTMLElement} */ (bar).dataset.bar ?? ""]));
   const age = /** @type {HTMLElement | null} */ (row.querySelector("[data-age]"));
-  if (age) sayOfWhat(age, figures);
-  freshen(age, figures.quoted_at);
+  if (age) freshenFigures(age, figures);
   explain(age, figures.quoted_at ? "" : reasons.quoted_at);
-}
-
-/** As the server says it (overview.py): what is cash only does not grow old. @param {HTMLElement} age @param {any} figures */
-function sayOfWhat(age, { gross_exposure: gross, as_of: day, quoted_at: quoted }) {
-  age.dataset.none = gross === 0 ? "cash only" : day ? `closes of ${day}` : "no price";
-  if (quoted || gross !== 0) age.dataset.staleSeconds = page.stale_seconds;
-  else delete age.dataset.staleSeconds;
 }
 
 /** At most once in a while: where news never end, something is drawn all the same. */

@@ -1,7 +1,7 @@
 /** One portfolio: live figures, cards that are drawn anew when something is computed or booked, and the jobs. */
 
 import * as format from "../js/format.js";
-import { freshen } from "../js/freshness.js";
+import { freshen, freshenFigures } from "../js/freshness.js";
 import { follow } from "../js/live.js";
 import { pageData } from "../js/page-data.js";
 import { refresh, settled } from "../js/refreshing.js";
@@ -76,7 +76,8 @@ function drawFigures() {
     format.explain(element, newest[figure] === null ? reasons[figure] : "");
   });
   freshen(document.getElementById("figures-age"), toldAt);
-  if (newest.quoted_at) freshen(document.getElementById("quoted-age"), newest.quoted_at);
+  const quotedAge = document.getElementById("quoted-age");
+  if (quotedAge) freshenFigures(quotedAge, newest);
   say("not-live", reasons.status ?? "");
   say("stale-symbols", newest.quoted_at && newest.stale_count ? staleText(newest) : "");
 }
