@@ -68,8 +68,8 @@ test-operations: $(DEV_STAMP) ## Runs the launcher, the scripts and every comman
 	@exec $(BIN)/python -m pytest -n 2 --dist loadscope -m operations $(ARGS)
 
 .PHONY: test-running
-test-running: $(DEV_STAMP) $(NODE_STAMP) ## test-platform, test-operations and test-browser side by side
-	@exec $(BIN)/python -m pytest -n $(PLATFORM_WORKERS) --dist loadscope -m 'platform or operations or browser' $(ARGS)
+test-running: $(DEV_STAMP) $(NODE_STAMP) ## test-platform, test-operations and the main part of test-browser side by side
+	@exec $(BIN)/python -m pytest -n $(PLATFORM_WORKERS) --dist loadscope -m '(platform or operations or browser) and not details' $(ARGS)
 
 .PHONY: test-endurance
 test-endurance: $(DEV_STAMP) ## Repeats the faults that only show now and then (not part of .ci/run)

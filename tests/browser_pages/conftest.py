@@ -30,6 +30,15 @@ from tests.browser_pages.watching import Watch
 from tests.running import Platform, sample_platform
 
 HERE = Path(__file__).parent
+# What .ci/run has time for: every page drawn and read by everybody, roles, and what changes while a page is open.
+PART_OF_CI = (
+    "test_accessibility.py",
+    "test_live.py",
+    "test_overview_page.py",
+    "test_roles.py",
+    "test_walk.py",
+    "test_weight.py",
+)
 TEXT_OF_A_FAILED_TEST = 4_000
 
 PageAs = Callable[..., Page]
@@ -40,6 +49,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if HERE in item.path.parents:
             item.add_marker(pytest.mark.browser)
+            if item.path.name not in PART_OF_CI:
+                item.add_marker(pytest.mark.details)
             item.add_marker(pytest.mark.timeout(600))
 
 

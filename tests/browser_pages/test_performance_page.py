@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from tests.browser_pages.watching import Watch
 from tests.running import wait_until
@@ -124,6 +124,31 @@ def test_measures_are_filtered_while_one_types(desk_page: Page, computed: str) -
     expect(search).to_be_focused()
     search.fill("no such thing")
     expect(desk_page.get_by_text("No measure has these words.")).to_be_visible()
+
+
+def test_what_one_types_is_not_taken_back_by_an_answer_that_was_under_way(desk_page: Page, computed: str) -> None:
+    desk_page.goto(f"/performance/{computed}")
+    expect(desk_page.locator("#connection")).to_have_text("Live")
+    desk_page.wait_for_load_state("networkidle")
+    held: list[Route] = []
+
+    def hold_the_first(route: Route) -> None:
+        if route.request.headers.get("hx-target") == "result" and not held:
+            held.append(route)
+        else:
+            route.continue_()
+
+    desk_page.route("**/performance/*", hold_the_first)
+    with desk_page.expect_request(lambda request: request.headers.get("hx-target") == "result"):
+        desk_page.evaluate("document.getElementById('result').dispatchEvent(new Event('nautilus:refresh'))")
+    search = desk_page.get_by_label("Filter")
+    search.fill("sortino")
+    expect(desk_page.locator("#measures tbody tr")).to_have_count(5)
+    # Asked for again, with what is chosen by now.
+    with desk_page.expect_response(lambda answer: answer.url.endswith("q=sortino") and "window" in answer.url):
+        held[0].continue_()
+    expect(search).to_have_value("sortino")
+    expect(desk_page.locator("#measures tbody tr")).to_have_count(5)
 
 
 def test_report_is_made_at_the_first_click_and_then_downloaded(desk_page: Page, computed: str) -> None:

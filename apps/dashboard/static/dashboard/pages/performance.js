@@ -2,6 +2,7 @@
 
 import { post } from "../js/api.js";
 import { whileBusy } from "../js/busy.js";
+import { keepChosen } from "../js/chosen.js";
 import { progressView, runJob, watched } from "../js/job.js";
 import { follow } from "../js/live.js";
 import { pageData } from "../js/page-data.js";
@@ -40,6 +41,8 @@ function compute(form) {
   const button = /** @type {Element} */ (form.querySelector("button[type=submit]"));
   whileBusy(button, () => runJob(place("compute-progress"), () => post(PERFORMANCE, inputsOf(form)), refreshResult));
 }
+
+keepChosen((id) => (id === "result" ? refreshResult() : refresh(document.getElementById(id))));
 
 let makesReport = false;
 

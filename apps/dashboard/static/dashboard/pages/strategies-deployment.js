@@ -1,12 +1,13 @@
 /** One deployment, live: its steps, its backtest's curve, its runs and orders; approved and rolled back here. */
 
 import { post } from "../js/api.js";
+import { keepChosen } from "../js/chosen.js";
 import { draw, line } from "../js/charts.js";
 import { money } from "../js/format.js";
 import { follow } from "../js/live.js";
 import { pageData } from "../js/page-data.js";
 import { dialogOf, onSubmit, wireDialogs } from "./strategies-forms.js";
-import { keepChosen, refresh } from "./strategies-fragments.js";
+import { refresh } from "./strategies-fragments.js";
 import { offerRollBack } from "./strategies-rollback.js";
 
 const id = /** @type {HTMLElement} */ (document.querySelector("[data-deployment]")).dataset.deployment ?? "";
@@ -52,7 +53,7 @@ function drawBacktest() {
 }
 
 wireDialogs();
-keepChosen();
+keepChosen(refresh);
 offerRollBack((answering, asked) => (answering === asked ? everything() : location.assign(`/deployments/${answering}`)));
 onSubmit(dialogOf("approve")?.querySelector("form"), async () => {
   await post(`/api/v1/sprint3/strategy/deployments/${id}/approve`);

@@ -51,19 +51,3 @@ export function followListed(changed) {
   list.addEventListener("htmx:afterSwap", followNew);
   followNew();
 }
-
-/**
- * What somebody has chosen is not taken back by an answer to what was chosen before. What was chosen is asked for by
- * itself; what a part has asked for by itself is asked for again.
- */
-export function keepChosen() {
-  document.addEventListener("htmx:beforeSwap", (event) => {
-    const { detail } = /** @type {CustomEvent} */ (event);
-    const { target, requestConfig } = detail;
-    const chosen = /** @type {any} */ (globalThis).htmx.values(target, "get");
-    const asked = /** @type {[string, any][]} */ ([...requestConfig.formData]);
-    if (asked.every(([name, value]) => chosen[name] === undefined || chosen[name] === value)) return;
-    detail.shouldSwap = false;
-    if (requestConfig.elt === target) refresh(target.id);
-  });
-}

@@ -1,8 +1,9 @@
 /** One strategy: choosing versions, posting a new one, deploying, and what is deployed. */
 
 import { post } from "../js/api.js";
+import { keepChosen } from "../js/chosen.js";
 import { code, dialogOf, jsonObject, number, onSubmit, refuse, text, wireDialogs } from "./strategies-forms.js";
-import { followListed, keepChosen, refresh } from "./strategies-fragments.js";
+import { followListed, refresh } from "./strategies-fragments.js";
 import { offerToVerify } from "./strategies-history.js";
 import { offerRollBack } from "./strategies-rollback.js";
 
@@ -11,7 +12,7 @@ const strategy = /** @type {HTMLElement} */ (document.querySelector("[data-strat
 const changed = () => refresh("deployments", "versions");
 
 wireDialogs();
-keepChosen();
+keepChosen(refresh);
 followListed(changed);
 offerRollBack((answering) => location.assign(`/deployments/${answering}`));
 offerToVerify(`${API}/versions/${strategy}/rebuild-history`);

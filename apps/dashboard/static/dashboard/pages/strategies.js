@@ -1,9 +1,10 @@
 /** The list of strategies, and what of them runs or is on its way. */
 
 import { post } from "../js/api.js";
+import { keepChosen } from "../js/chosen.js";
 import { say } from "../js/messages.js";
 import { dialogOf, number, onSubmit, text, wireDialogs } from "./strategies-forms.js";
-import { followListed, keepChosen, refresh } from "./strategies-fragments.js";
+import { followListed, refresh } from "./strategies-fragments.js";
 import { offerRollBack } from "./strategies-rollback.js";
 
 const API = "/api/v1/sprint3/strategy";
@@ -11,7 +12,7 @@ const API = "/api/v1/sprint3/strategy";
 const changed = () => refresh("deployments", "strategies");
 
 wireDialogs();
-keepChosen();
+keepChosen(refresh);
 followListed(changed);
 offerRollBack((answering, asked) => {
   say(answering === asked ? `${asked} has ended.` : `${answering} is on its way: it takes the place of ${asked}.`, "good");
