@@ -151,6 +151,7 @@ LOCK_TIMEOUT_SECONDS = env.float("NAUTILUS_LOCK_TIMEOUT_SECONDS", 10.0, validate
 IDLE_IN_TRANSACTION_SECONDS = env.float("NAUTILUS_IDLE_IN_TRANSACTION_SECONDS", 60.0, validate=validate.Range(0, 3600))
 IDLE_SESSION_SECONDS = env.float("NAUTILUS_IDLE_SESSION_SECONDS", 3600.0, validate=validate.Range(0, 86_400))
 # Tear sheets: of each portfolio's latest so many performances that have one; a megabyte each, or more.
+REPORTS_KEPT = env.int("NAUTILUS_REPORTS_KEPT", 10, validate=validate.Range(min=1, max=10_000))
 # How long rows are kept, in days; 0: for ever. What is not named here always is (docs/time-series.md).
 WEBSOCKET_METRICS_DAYS = env.int("NAUTILUS_WEBSOCKET_METRICS_DAYS", 30, validate=validate.Range(min=0, max=36_500))
 TASKS_DAYS = env.int("NAUTILUS_TASKS_DAYS", 90, validate=validate.Range(min=0, max=36_500))
@@ -158,7 +159,6 @@ ALERT_DELIVERIES_DAYS = env.int("NAUTILUS_ALERT_DELIVERIES_DAYS", 365, validate=
 MONITOR_FIGURES_DAYS = env.int("NAUTILUS_MONITOR_FIGURES_DAYS", 0, validate=validate.Range(min=0, max=36_500))
 SESSIONS_DAYS = env.int("NAUTILUS_SESSIONS_DAYS", 1, validate=validate.Range(min=0, max=36_500))  # after their end
 RETENTION_AT = env.str("NAUTILUS_RETENTION_AT", "02:15", validate=_time_of_day)  # UTC, or "off"
-REPORTS_KEPT = env.int("NAUTILUS_REPORTS_KEPT", 10, validate=validate.Range(min=1, max=10_000))
 # Strategies: what a run of one may take in its sandbox (docs/sandbox.md), and who it is there where we are root.
 SANDBOX_CPU_SECONDS = env.int("NAUTILUS_SANDBOX_CPU_SECONDS", 60, validate=validate.Range(min=1, max=3600))
 SANDBOX_MEMORY_BYTES = env.int("NAUTILUS_SANDBOX_MEMORY_BYTES", 512 * 2**20, validate=validate.Range(min=2**26))
